@@ -1,0 +1,1 @@
+"""Forwarding of user packets: which path a packet takes, and its tunnel."""

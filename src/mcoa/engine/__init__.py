@@ -1,0 +1,1 @@
+"""Protocol roles without I/O: home agent and mobile node."""

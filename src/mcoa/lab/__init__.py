@@ -1,0 +1,1 @@
+"""Test networks: simulated in virtual time, and real ones of network namespaces."""

@@ -1,0 +1,1 @@
+"""The only package with sockets, a clock, operating-system randomness, netlink and files."""
