@@ -1,0 +1,106 @@
+"""The binding cache (RFC 6275 §9.1, RFC 5648 §4.1): one entry a home address.
+
+What RFC 5648 shares between the bindings of a mobile node, above all the sequence number,
+lies in the entry; what differs lies in its bindings. An entry without bindings is the
+tombstone of RFC 6275 §10.3.2: it keeps the sequence number while late updates may arrive.
+"""
+
+from collections.abc import Iterator, ValuesView
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+
+@dataclass(slots=True, kw_only=True)
+class Binding:
+    """One care-of address of a home address.
+
+    Attributes:
+        bid: None for a plain RFC 6275 binding.
+        expires_at_s: monotonic seconds.
+        verified_at_s: when data or signalling last proved this binding (RFC 5648 §3).
+        priority: BID-PRI of RFC 6089; 0 when the mobile node gave none.
+        home: made with the H flag (RFC 5648 §5.6.3).
+    """
+
+    bid: int | None
+    care_of_address: IPv6Address
+    expires_at_s: float
+    verified_at_s: float
+    priority: int = 0
+    home: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class CacheEntry:
+    """All that is known of one home address.
+
+    Attributes:
+        sequence: number of the last accepted update, whatever BID it named.
+        bindings: one without BID, or any number with different BIDs, oldest first.
+        forget_at_s: of a tombstone, when it may go.
+        wake_at_s: the second in which the owner looks at this entry again.
+        refresh_requested: a Binding Refresh Request went out since the last update.
+    """
+
+    home_address: IPv6Address
+    sequence: int
+    bindings: tuple[Binding, ...] = ()
+    forget_at_s: float | None = None
+    wake_at_s: int | None = None
+    refresh_requested: bool = False
+
+    def find(self, bid: int | None) -> Binding | None:
+        """Return the binding of this BID; None names the plain binding."""
+        for binding in self.bindings:
+            if binding.bid == bid:
+                return binding
+        return None
+
+    @property
+    def is_plain(self) -> bool:
+        """True for an entry of RFC 6275: one binding that has no BID."""
+        return bool(self.bindings) and self.bindings[0].bid is None
+
+
+class BindingCache:
+    """Entries by home address; at most one for each."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[IPv6Address, CacheEntry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[CacheEntry]:
+        return iter(self._entries.values())
+
+    def entries(self) -> ValuesView[CacheEntry]:
+        """Return a live view of all entries, tombstones among them."""
+        return self._entries.values()
+
+    def entry(self, home_address: IPv6Address) -> CacheEntry | None:
+        """Return what is known of a home address."""
+        return self._entries.get(home_address)
+
+    def put(self, entry: CacheEntry) -> None:
+        """Add an entry, or replace the one of the same home address."""
+        self._entries[entry.home_address] = entry
+
+    def remove(self, home_address: IPv6Address) -> None:
+        """Forget a home address and its sequence number."""
+        self._entries.pop(home_address, None)
+
+    def lookup(self, home_address: IPv6Address, bid: int | None = None) -> Binding | None:
+        """Find a binding for data (RFC 5648 §3, §6.1).
+
+        A BID that is not bound gives way to the home address alone; that look-up returns
+        the binding which was verified last.
+        """
+        entry = self._entries.get(home_address)
+        if entry is None or not entry.bindings:
+            return None
+        if bid is not None and (found := entry.find(bid)) is not None:
+            return found
+        return max(entry.bindings, key=lambda binding: binding.verified_at_s)

@@ -1,0 +1,97 @@
+"""All that an engine can be told, and all that it can ask of its runtime."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Protocol
+
+from mcoa.wire.messages import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What a packet says besides its message; for a received packet, what it proves.
+
+    Attributes:
+        home_address: of the Home Address option (RFC 6275 §6.3); None without one.
+        routing_header_home_address: of the type 2 routing header (RFC 6275 §6.4).
+        link: name of the mobile node's link that the packet uses; None at a home agent.
+    """
+
+    source: IPv6Address
+    destination: IPv6Address
+    home_address: IPv6Address | None = None
+    routing_header_home_address: IPv6Address | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message that passed its checksum."""
+
+    message: Message
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Send `message` in a packet of this envelope."""
+
+    message: Message
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingsChanged:
+    """The data plane must re-read what `home_address` is bound to."""
+
+    home_address: IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remember:
+    """The durable record of `home_address` changed: store it before any later Send leaves."""
+
+    home_address: IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectDuplicate:
+    """Ask the home link whether somebody uses `home_address` (RFC 4862 §5.4)."""
+
+    home_address: IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """Begin or end to answer for `home_address` on the home link (RFC 6275 §10.4.1)."""
+
+    home_address: IPv6Address
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Something an operator may want to know; `event` is a fixed name."""
+
+    event: str
+    home_address: IPv6Address | None = None
+    detail: str = ""
+
+
+Action = Send | BindingsChanged | Remember | DetectDuplicate | Proxy | Report
+
+
+class Engine(Protocol):
+    """A protocol role without I/O; times are monotonic seconds, chosen by the caller."""
+
+    def receive(self, received: Received, now: float) -> list[Action]:
+        """Take in one message."""
+        ...
+
+    def next_deadline(self) -> float | None:
+        """Return when handle_timer() is due, or None."""
+        ...
+
+    def handle_timer(self, now: float) -> list[Action]:
+        """Do what is due; an early or repeated call does nothing."""
+        ...
