@@ -37,6 +37,7 @@ class CacheEntry:
     Attributes:
         sequence: number of the last accepted update, whatever BID it named.
         bindings: one without BID, or any number with different BIDs, oldest first.
+        lifetime_s: what the last update was granted.
         forget_at_s: of a tombstone, when it may go.
         wake_at_s: the second in which the owner looks at this entry again.
         refresh_requested: a Binding Refresh Request went out since the last update.
@@ -45,6 +46,7 @@ class CacheEntry:
     home_address: IPv6Address
     sequence: int
     bindings: tuple[Binding, ...] = ()
+    lifetime_s: int = 0
     forget_at_s: float | None = None
     wake_at_s: int | None = None
     refresh_requested: bool = False

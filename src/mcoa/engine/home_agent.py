@@ -1,0 +1,405 @@
+"""The home agent (RFC 6275 §10, RFC 5648 §6).
+
+An update passes three gates: is it one at all (`_binding_update`), does it say something
+allowed (`registration.decide`), and is the home address free (duplicate detection, once for
+a home address and never for a BID). Only then does the cache change, and only after the
+change has been remembered does the acknowledgement leave.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
+from random import Random
+
+from mcoa.binding.cache import Binding, BindingCache, CacheEntry
+from mcoa.binding.sequence import is_newer
+from mcoa.binding.timers import SecondBuckets, TimerTable
+from mcoa.engine.actions import (
+    Action,
+    BindingsChanged,
+    DetectDuplicate,
+    Envelope,
+    Proxy,
+    Received,
+    Remember,
+    Report,
+    Send,
+)
+from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.policy import HomeAgentPolicy
+from mcoa.engine.registration import AnyIdentifier, Request, Verdict, decide
+from mcoa.wire.messages import (
+    BindingAcknowledgement,
+    BindingError,
+    BindingRefreshRequest,
+    BindingUpdate,
+    UnknownMessage,
+)
+from mcoa.wire.options import (
+    BindingIdentifier,
+    BindingRefreshAdvice,
+    MalformedBindingIdentifier,
+    NonceIndices,
+)
+from mcoa.wire.registry import (
+    AcknowledgementFlag,
+    BindingErrorStatus,
+    BindingStatus,
+    UpdateFlag,
+)
+
+MAX_DELETE_BCE_TIMEOUT_S = 10.0  # RFC 6275 §12
+
+_NO_FLAGS = AcknowledgementFlag(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """An update that waits for duplicate address detection of its home address."""
+
+    update: BindingUpdate
+    envelope: Envelope
+
+
+def _always(_home_address: IPv6Address) -> bool:
+    return True
+
+
+class HomeAgent:
+    """The caller brings messages and time, and performs the actions in their order.
+
+    `in_use` tells whether packets went to a home address lately; a binding that nobody uses
+    is left to expire without a Binding Refresh Request (RFC 6275 §9.5.5).
+    """
+
+    def __init__(
+        self,
+        policy: HomeAgentPolicy,
+        *,
+        rng: Random,
+        in_use: Callable[[IPv6Address], bool] = _always,
+    ) -> None:
+        self.policy = policy
+        self.cache = BindingCache()
+        self._rng = rng
+        self._in_use = in_use
+        self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
+        self._pending: dict[IPv6Address, _Pending] = {}
+        self._detections: TimerTable[IPv6Address] = TimerTable()
+
+    def receive(self, received: Received, now: float) -> list[Action]:
+        """Take in one message."""
+        message = received.message
+        match message:
+            case BindingUpdate():
+                return self._binding_update(message, received.envelope, now)
+            case UnknownMessage():
+                return self._unrecognized(received.envelope)
+            case _:
+                return [Report(event="message-not-for-a-home-agent")]
+
+    def next_deadline(self) -> float | None:
+        """Return when handle_timer() is due, or None."""
+        wake, detection = self._wakes.next_deadline(), self._detections.next_deadline()
+        if wake is None or detection is None:
+            return detection if wake is None else wake
+        return min(wake, detection)
+
+    def handle_timer(self, now: float) -> list[Action]:
+        """Expire bindings, ask for refreshes, end duplicate detections."""
+        actions: list[Action] = []
+        for home_address in self._detections.expire(now):
+            pending = self._pending.pop(home_address)
+            actions += self._conclude(pending.update, pending.envelope, now)
+        for second, home_address in self._wakes.due(now):
+            entry = self.cache.entry(home_address)
+            if entry is not None and entry.wake_at_s == second:
+                actions += self._wake(entry, now)
+        return actions
+
+    def duplicate_found(self, home_address: IPv6Address, now: float) -> list[Action]:
+        """Somebody on the home link uses `home_address` (RFC 6275 §10.3.1)."""
+        pending = self._pending.pop(home_address, None)
+        if pending is None:
+            return [Report(event="home-address-conflict", home_address=home_address)]
+        self._detections.stop(home_address)
+        verdict = _whole_update(BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update)
+        return [
+            Report(event="duplicate-address", home_address=home_address),
+            self._acknowledge(pending.update, pending.envelope, verdict),
+        ]
+
+    def restore(self, entry: CacheEntry, now: float) -> list[Action]:
+        """Take over what an earlier run remembered; without detection, the address was ours."""
+        entry.bindings = tuple(b for b in entry.bindings if b.expires_at_s > now)
+        if not entry.bindings and entry.forget_at_s is None:
+            entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
+        self.cache.put(entry)
+        self._arm(entry)
+        if not entry.bindings:
+            return []
+        return [
+            Proxy(home_address=entry.home_address, active=True),
+            BindingsChanged(home_address=entry.home_address),
+        ]
+
+    def bindings(self, home_address: IPv6Address) -> tuple[Binding, ...]:
+        """Return what `home_address` is bound to now."""
+        entry = self.cache.entry(home_address)
+        return () if entry is None else entry.bindings
+
+    def _binding_update(
+        self, update: BindingUpdate, envelope: Envelope, now: float
+    ) -> list[Action]:
+        home_address = envelope.home_address or envelope.source
+        if not is_unicast_routable(envelope.source) or not is_unicast_routable(home_address):
+            return [Report(event="update-from-unroutable-address", home_address=home_address)]
+        entry = self.cache.entry(home_address)
+        if not update.flags & UpdateFlag.HOME and not (entry and entry.bindings):
+            # A correspondent registration without authenticator: RFC 6275 §9.5.1.
+            return [Report(event="update-not-for-a-home-agent", home_address=home_address)]
+        for option in update.options:
+            if type(option) is NonceIndices:
+                return [Report(event="update-with-nonce-indices", home_address=home_address)]
+        if entry is not None and not is_newer(update.sequence, entry.sequence):
+            verdict = _whole_update(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
+            return [self._acknowledge(update, envelope, verdict, sequence=entry.sequence)]
+        if not update.flags & UpdateFlag.HOME:
+            verdict = _whole_update(
+                BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update
+            )
+            return [self._acknowledge(update, envelope, verdict)]
+        return self._admit(update, envelope, entry, now)
+
+    def _admit(
+        self, update: BindingUpdate, envelope: Envelope, entry: CacheEntry | None, now: float
+    ) -> list[Action]:
+        """Begin duplicate detection where it is due, else conclude at once."""
+        home_address = envelope.home_address or envelope.source
+        pending = self._pending.get(home_address)
+        if pending is not None:
+            return self._replace_pending(pending, update, envelope, now)
+        is_known = entry is not None and bool(entry.bindings)
+        if is_known or not self.policy.detect_duplicates:
+            return self._conclude(update, envelope, now)
+        verdict = self._decide(update, envelope, now)
+        if verdict.status.is_rejection or not verdict.bindings:
+            return self._conclude(update, envelope, now)
+        self._pending[home_address] = _Pending(update=update, envelope=envelope)
+        self._detections.set(home_address, now + self.policy.duplicate_detection_s)
+        return [DetectDuplicate(home_address=home_address)]
+
+    def _replace_pending(
+        self, pending: _Pending, update: BindingUpdate, envelope: Envelope, now: float
+    ) -> list[Action]:
+        # The mobile node may have lost or gained a link meanwhile: its newest word counts.
+        home_address = envelope.home_address or envelope.source
+        if not is_newer(update.sequence, pending.update.sequence):
+            return []
+        if update.lifetime_s == 0:
+            del self._pending[home_address]
+            self._detections.stop(home_address)
+            return self._conclude(update, envelope, now)
+        self._pending[home_address] = _Pending(update=update, envelope=envelope)
+        return []
+
+    def _decide(self, update: BindingUpdate, envelope: Envelope, now: float) -> Verdict:
+        home_address = envelope.home_address or envelope.source
+        entry = self.cache.entry(home_address)
+        if entry is None and len(self.cache) >= self.policy.max_home_addresses:
+            return _whole_update(BindingStatus.INSUFFICIENT_RESOURCES, update)
+        request = Request(
+            update=update,
+            source=envelope.source,
+            home_address=home_address,
+            entry=entry,
+            now=now,
+        )
+        return decide(request, self.policy)
+
+    def _conclude(self, update: BindingUpdate, envelope: Envelope, now: float) -> list[Action]:
+        """Decide, apply, remember, acknowledge: in this order."""
+        home_address = envelope.home_address or envelope.source
+        verdict = self._decide(update, envelope, now)
+        actions: list[Action] = []
+        if verdict.bindings is not None:
+            actions = self._apply(home_address, update.sequence, verdict, now)
+        if verdict.status.is_rejection:
+            actions.append(
+                Report(
+                    event="update-refused",
+                    home_address=home_address,
+                    detail=verdict.status.phrase,
+                )
+            )
+        actions.append(self._acknowledge(update, envelope, verdict))
+        return actions
+
+    def _apply(
+        self, home_address: IPv6Address, sequence: int, verdict: Verdict, now: float
+    ) -> list[Action]:
+        bindings = verdict.bindings or ()
+        entry = self.cache.entry(home_address)
+        if entry is None:
+            entry = CacheEntry(home_address=home_address, sequence=sequence)
+            self.cache.put(entry)
+        before, entry.bindings = entry.bindings, bindings
+        entry.sequence = sequence
+        entry.lifetime_s = verdict.lifetime_s
+        entry.refresh_requested = False
+        entry.forget_at_s = None if bindings else now + MAX_DELETE_BCE_TIMEOUT_S
+        self._arm(entry)
+        actions: list[Action] = [Remember(home_address=home_address)]
+        if _paths(before) != _paths(bindings):
+            actions.append(BindingsChanged(home_address=home_address))
+        if bool(before) != bool(bindings):
+            actions.append(Proxy(home_address=home_address, active=bool(bindings)))
+        return actions
+
+    def _acknowledge(
+        self,
+        update: BindingUpdate,
+        envelope: Envelope,
+        verdict: Verdict,
+        *,
+        sequence: int | None = None,
+    ) -> Send:
+        """Answer to where the update came from, whatever care-of address it named."""
+        home_address = envelope.home_address or envelope.source
+        advice_s = self.policy.refresh_advice_s
+        advised = advice_s is not None and advice_s < verdict.lifetime_s
+        message = BindingAcknowledgement(
+            status=verdict.status,
+            flags=_NO_FLAGS,
+            sequence=update.sequence if sequence is None else sequence,
+            lifetime_s=verdict.lifetime_s,
+            options=(
+                *((BindingRefreshAdvice(interval_s=advice_s),) if advised else ()),
+                *_echoes(verdict),
+            ),
+        )
+        from_home = envelope.source == home_address
+        return Send(
+            message=message,
+            envelope=Envelope(
+                source=self.policy.address,
+                destination=envelope.source,
+                routing_header_home_address=None if from_home else home_address,
+            ),
+        )
+
+    def _unrecognized(self, envelope: Envelope) -> list[Action]:
+        """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""
+        if not is_unicast_routable(envelope.source):
+            return []
+        message = BindingError(
+            status=BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE,
+            home_address=envelope.home_address or IPv6Address(0),
+        )
+        reply = Envelope(source=self.policy.address, destination=envelope.source)
+        return [Report(event="unrecognized-message"), Send(message=message, envelope=reply)]
+
+    def _arm(self, entry: CacheEntry) -> None:
+        """Have the entry looked at when something about it falls due.
+
+        A refresh moves that time away and needs no work: the early wake finds nothing to do
+        and arms again.
+        """
+        due_s = self._due(entry)
+        if entry.wake_at_s is None or due_s < entry.wake_at_s - 1:
+            entry.wake_at_s = self._wakes.add(entry.home_address, due_s)
+
+    def _due(self, entry: CacheEntry) -> float:
+        if not entry.bindings:
+            return entry.forget_at_s or 0.0
+        expiry_s = min(binding.expires_at_s for binding in entry.bindings)
+        return expiry_s if entry.refresh_requested else expiry_s - self._lead_s(entry)
+
+    def _lead_s(self, entry: CacheEntry) -> float:
+        # Late enough that a mobile node which refreshes by itself is never asked.
+        return min(self.policy.refresh_request_lead_s, 0.05 * entry.lifetime_s)
+
+    def _wake(self, entry: CacheEntry, now: float) -> list[Action]:
+        entry.wake_at_s = None
+        if not entry.bindings:
+            if entry.forget_at_s is not None and entry.forget_at_s <= now:
+                self.cache.remove(entry.home_address)
+                return [Remember(home_address=entry.home_address)]
+            self._arm(entry)
+            return []
+        actions = self._expire(entry, now)
+        if entry.bindings and not entry.refresh_requested and self._due(entry) <= now:
+            entry.refresh_requested = True
+            actions += self._request_refresh(entry, now)
+        self._arm(entry)
+        return actions
+
+    def _expire(self, entry: CacheEntry, now: float) -> list[Action]:
+        living = tuple(b for b in entry.bindings if b.expires_at_s > now)
+        if len(living) == len(entry.bindings):
+            return []
+        home_address = entry.home_address
+        entry.bindings = living
+        actions: list[Action] = [
+            Report(event="bindings-expired", home_address=home_address),
+            Remember(home_address=home_address),
+            BindingsChanged(home_address=home_address),
+        ]
+        if not living:
+            entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
+            actions.append(Proxy(home_address=home_address, active=False))
+        return actions
+
+    def _request_refresh(self, entry: CacheEntry, now: float) -> list[Action]:
+        """Ask for the bindings that run out first (RFC 6275 §9.5.5, RFC 5648 §6.4)."""
+        home_address = entry.home_address
+        if not self._in_use(home_address):
+            return []
+        horizon_s = now + self._lead_s(entry)
+        options = tuple(
+            BindingIdentifier(bid=binding.bid)
+            for binding in entry.bindings
+            if binding.bid is not None and binding.expires_at_s <= horizon_s
+        )
+        envelope = Envelope(source=self.policy.address, destination=home_address)
+        return [Send(message=BindingRefreshRequest(options=options), envelope=envelope)]
+
+
+def _paths(bindings: tuple[Binding, ...]) -> tuple[tuple[int | None, IPv6Address, int], ...]:
+    """Return of some bindings what the data plane cares for."""
+    return tuple((b.bid, b.care_of_address, b.priority) for b in bindings)
+
+
+def _whole_update(status: BindingStatus, update: BindingUpdate) -> Verdict:
+    """Return the same status for all that an update asks."""
+    identifiers = update.identifiers
+    none = (BindingStatus.ACCEPTED,) * len(identifiers)
+    return Verdict(status=status, identifiers=identifiers, identifier_statuses=none)
+
+
+def _echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
+    """Yield the update's options as the acknowledgement repeats them (RFC 5648 §6.2).
+
+    The address stays away (RFC 5648 §4.3). An option too short to hold a BID cannot be
+    repeated; one with a bad length is, by its BID.
+    """
+    pairs = zip(verdict.identifiers, verdict.identifier_statuses, strict=True)
+    for identifier, status in pairs:
+        match identifier:
+            case BindingIdentifier(status=said, care_of_address=address):
+                if address is None and said is status:
+                    yield identifier
+                else:
+                    yield replace(identifier, status=status, care_of_address=None)
+            case MalformedBindingIdentifier(data=data) if len(data) >= 2:
+                rest = data[3:4] or b"\0"
+                body = data[:2] + bytes((status,)) + rest
+                if any(data[:2]):
+                    yield BindingIdentifier(
+                        bid=int.from_bytes(data[:2], "big"),
+                        status=status,
+                        home=bool(rest[0] & 0x80),
+                        priority=rest[0] & 0x7F,
+                    )
+                else:
+                    yield MalformedBindingIdentifier(data=body)

@@ -1,0 +1,106 @@
+"""What an operator decides, and the engines obey."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv6Address, IPv6Network
+from math import inf
+
+
+class MultipleCareOf(Enum):
+    """How a home agent treats Binding Identifier options (RFC 5648 §6.1, §6.2)."""
+
+    ALLOW = "allow"
+    PROHIBIT = "prohibit"  # answer with status 166
+    IGNORE = "ignore"  # behave as an agent that has never heard of RFC 5648
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomePrefix:
+    """A prefix of the home link; times are monotonic seconds."""
+
+    network: IPv6Network
+    valid_until_s: float = inf
+    preferred_until_s: float = inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeAgentPolicy:
+    """The home agent's side.
+
+    Attributes:
+        address: where mobile nodes send their updates.
+        home_prefixes: none at all means that no home registration is served (status 131).
+        home_addresses: who may register; None for any address of the home prefixes.
+        max_home_addresses: mobile nodes served at a time.
+        refresh_advice_s: told to mobile nodes; None for an agent whose bindings survive its
+            restart (RFC 6275 §10.3.1).
+        refresh_request_lead_s: how long before expiry a binding in use is asked for.
+    """
+
+    address: IPv6Address
+    home_prefixes: tuple[HomePrefix, ...]
+    home_addresses: frozenset[IPv6Address] | None = None
+    multiple_care_of: MultipleCareOf = MultipleCareOf.ALLOW
+    bulk: bool = True
+    max_bindings_per_node: int = 8
+    max_home_addresses: int = 1_000_000
+    max_lifetime_s: int = 600
+    duplicate_detection_s: float = 1.0
+    detect_duplicates: bool = True
+    refresh_advice_s: int | None = None
+    refresh_request_lead_s: float = 10.0
+
+    def home_prefix(self, address: IPv6Address) -> HomePrefix | None:
+        """Return the home prefix that `address` is out of."""
+        for prefix in self.home_prefixes:
+            if address in prefix.network:
+                return prefix
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPolicy:
+    """An uplink of the mobile node; `bid` None leaves the choice to the node."""
+
+    name: str
+    bid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MobileNodePolicy:
+    """The mobile node's side.
+
+    Attributes:
+        home_prefix_length: addresses of the home prefix are never care-of addresses.
+        links: in order of preference, which matters where one binding must do.
+        multiple_care_of: False makes a plain RFC 6275 node (RFC 5648 §3).
+        gather_s: how long after the first link the others may join its first update.
+    """
+
+    home_address: IPv6Address
+    home_agent: IPv6Address
+    links: tuple[LinkPolicy, ...]
+    home_prefix_length: int = 64
+    lifetime_s: int = 300
+    multiple_care_of: bool = True
+    bulk: bool = True
+    gather_s: float = 0.2
+    first_timeout_s: float = 1.5
+
+    def __post_init__(self) -> None:
+        _refuse_repeats("link name", (link.name for link in self.links))
+        _refuse_repeats("BID", (link.bid for link in self.links if link.bid is not None))
+
+    @property
+    def home_network(self) -> IPv6Network:
+        """The prefix of the home link."""
+        return IPv6Network((self.home_address, self.home_prefix_length), strict=False)
+
+
+def _refuse_repeats(what: str, values: Iterable[object]) -> None:
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value} is given twice")
+        seen.add(value)

@@ -1,0 +1,75 @@
+"""What the next Binding Update should say, from what is wanted and what the agent holds.
+
+The mobile node never queues updates. Whenever it may send, it asks here what the agent does
+not know yet, so that a retransmission carries today's wishes and not yesterday's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from mcoa.binding.update_list import Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One BID in an update; `care_of_address` None where the agent knows it."""
+
+    bid: int | None
+    care_of_address: IPv6Address | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The contents of one update.
+
+    Attributes:
+        items: the registrations it speaks of; empty deletes all of them at once.
+        deregisters: it has lifetime zero.
+        overwrites: it has the O flag: what it does not name is deleted.
+    """
+
+    items: tuple[Item, ...]
+    deregisters: bool = False
+    overwrites: bool = False
+
+    def speaks_of(self, registration: Registration) -> bool:
+        """Tell whether the update may change what the agent holds of this BID."""
+        if self.overwrites or not self.items:
+            return True
+        return any(item.bid == registration.bid for item in self.items)
+
+
+def next_wish(
+    registrations: Iterable[Registration], *, afresh: bool, bulk: bool, now: float
+) -> Wish | None:
+    """Return what to tell the agent, or None when it knows all.
+
+    `afresh` is the state after boot: the agent may hold anything, so the O flag and all
+    addresses go out until one update has been acknowledged (RFC 5648 §5.9). The O flag also
+    says in one update what would take two: some addresses gone and others new.
+    """
+    entries = list(registrations)
+    due = [entry for entry in entries if entry.is_due(now)]
+    leftover = [entry for entry in entries if entry.is_leftover(now)]
+    if afresh or (due and leftover and bulk):
+        everything = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
+        if not everything:
+            return None
+        return _registration(_some(everything, bulk=bulk), overwrites=True)
+    if leftover:
+        items = tuple(Item(bid=e.bid, care_of_address=None) for e in _some(leftover, bulk=bulk))
+        return Wish(items=items, deregisters=True)
+    return _registration(_some(due, bulk=bulk)) if due else None
+
+
+def _some(entries: list[Registration], *, bulk: bool) -> list[Registration]:
+    return entries if bulk else entries[:1]
+
+
+def _registration(entries: list[Registration], *, overwrites: bool = False) -> Wish:
+    items = []
+    for entry in entries:
+        is_known = entry.is_usable and not entry.doubtful and not overwrites
+        items.append(Item(bid=entry.bid, care_of_address=None if is_known else entry.wanted))
+    return Wish(items=tuple(items), overwrites=overwrites and entries[0].bid is not None)

@@ -1,0 +1,242 @@
+"""A simulated network: engines, links that fail, virtual time; one seed, one run.
+
+Messages travel as octets, so that a run also exercises the codecs. Loss, delay, reordering
+and duplication happen on the mobile nodes' links, each way for itself; what lies between a
+link and a home agent is perfect. Nothing ever waits: an hour passes as fast as its events.
+"""
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from ipaddress import IPv6Address
+from itertools import count
+from random import Random
+
+from mcoa.binding.cache import CacheEntry
+from mcoa.engine.actions import Action, Engine, Envelope, Received, Remember, Send
+from mcoa.engine.home_agent import HomeAgent
+from mcoa.engine.mobile_node import MobileNode
+from mcoa.engine.policy import HomeAgentPolicy
+from mcoa.wire.ipv6 import Ipv6Packet, emit_packet, parse_packet
+from mcoa.wire.messages import emit_message, parse_message
+
+MOBILITY_HEADER = 135
+
+Watch = Callable[[float, Engine, Action], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How a link treats packets; `jitter_s` on top of `delay_s` reorders them."""
+
+    delay_s: float = 0.02
+    jitter_s: float = 0.0
+    loss: float = 0.0
+    duplication: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Link:
+    """A mobile node's link; without addresses it is down."""
+
+    node: "NodeHost"
+    name: str
+    quality: Quality
+    addresses: tuple[IPv6Address, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeHost:
+    """A mobile node and its links."""
+
+    engine: MobileNode
+    links: dict[str, _Link] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentHost:
+    """A home agent and what its disk would hold."""
+
+    engine: HomeAgent
+    durable: dict[IPv6Address, CacheEntry] = field(default_factory=dict)
+
+
+class SimulatedNetwork:
+    """Delivers what engines send and calls them when they are due."""
+
+    def __init__(self, rng: Random, *, watch: Watch | None = None) -> None:
+        self.now = 0.0
+        self.sent = 0
+        self._rng = rng
+        self._watch = watch
+        self._serial = count()
+        self._in_flight: list[tuple[float, int, bytes, str | None]] = []
+        self._nodes: list[NodeHost] = []
+        self._agents: dict[IPv6Address, AgentHost] = {}
+
+    def add_agent(self, policy: HomeAgentPolicy) -> AgentHost:
+        """Connect a home agent."""
+        host = AgentHost(engine=self._new_agent(policy))
+        self._agents[policy.address] = host
+        return host
+
+    def add_node(self, engine: MobileNode, qualities: dict[str, Quality]) -> NodeHost:
+        """Connect a mobile node whose links, all down yet, have these qualities."""
+        host = NodeHost(engine=engine)
+        host.links = {
+            name: _Link(node=host, name=name, quality=quality)
+            for name, quality in qualities.items()
+        }
+        self._nodes.append(host)
+        return host
+
+    def set_link(self, host: NodeHost, name: str, *addresses: IPv6Address) -> None:
+        """Give a link these addresses, or take it down by giving none; the node notices."""
+        host.links[name].addresses = addresses
+        self.perform(host.engine, host.engine.links_changed(name, addresses, self.now))
+
+    def set_quality(self, host: NodeHost, name: str, quality: Quality) -> None:
+        """Change how a link treats packets; nobody notices."""
+        host.links[name].quality = quality
+
+    def calm(self, quality: Quality) -> None:
+        """Give every link the same quality."""
+        for host in self._nodes:
+            for link in host.links.values():
+                link.quality = quality
+
+    def restart_agent(self, host: AgentHost, *, keeps_disk: bool = True) -> None:
+        """Kill a home agent, and start it again with what it had remembered."""
+        if not keeps_disk:
+            host.durable.clear()
+        host.engine = self._new_agent(host.engine.policy)
+        for entry in list(host.durable.values()):
+            self.perform(host.engine, host.engine.restore(deepcopy(entry), self.now))
+
+    def restart_node(self, host: NodeHost) -> None:
+        """Kill a mobile node, and start it again: it remembers nothing, its links are up."""
+        host.engine = MobileNode(host.engine.policy, rng=Random(self._rng.random()))
+        for link in host.links.values():
+            if link.addresses:
+                actions = host.engine.links_changed(link.name, link.addresses, self.now)
+                self.perform(host.engine, actions)
+
+    def perform(self, engine: Engine, actions: Iterable[Action]) -> None:
+        """Do what an engine asked, in its order."""
+        for action in actions:
+            match action:
+                case Remember(home_address=home_address):
+                    self._remember(engine, home_address)
+                case Send():
+                    self.sent += 1
+                    self._send(action)
+            if self._watch is not None:
+                self._watch(self.now, engine, action)
+
+    def run_until(self, end: float) -> None:
+        """Advance the clock from event to event."""
+        while (due := self._next_event()) is not None and due <= end:
+            self.now = max(self.now, due)
+            while self._in_flight and self._in_flight[0][0] <= self.now:
+                _, _, octets, link = heappop(self._in_flight)
+                self._arrive(octets, link)
+            for engine in self._engines():
+                self.perform(engine, engine.handle_timer(self.now))
+        self.now = end
+
+    def _new_agent(self, policy: HomeAgentPolicy) -> HomeAgent:
+        return HomeAgent(policy, rng=Random(self._rng.random()))
+
+    def _engines(self) -> list[Engine]:
+        return [
+            *(host.engine for host in self._agents.values()),
+            *(host.engine for host in self._nodes),
+        ]
+
+    def _next_event(self) -> float | None:
+        times = [time for e in self._engines() if (time := e.next_deadline()) is not None]
+        if self._in_flight:
+            times.append(self._in_flight[0][0])
+        return min(times, default=None)
+
+    def _remember(self, engine: Engine, home_address: IPv6Address) -> None:
+        for host in self._agents.values():
+            if host.engine is engine:
+                entry = host.engine.cache.entry(home_address)
+                if entry is None:
+                    host.durable.pop(home_address, None)
+                else:
+                    # A restarted agent has an empty agenda, whatever this one planned.
+                    host.durable[home_address] = replace(deepcopy(entry), wake_at_s=None)
+
+    # The way of a packet.
+
+    def _send(self, send: Send) -> None:
+        envelope = send.envelope
+        packet = Ipv6Packet(
+            source=envelope.source,
+            destination=envelope.destination,
+            protocol=MOBILITY_HEADER,
+            payload=b"",
+            home_address=envelope.home_address,
+            routing_home_address=envelope.routing_header_home_address,
+        )
+        payload = emit_message(
+            send.message, packet.checksum_source, packet.checksum_destination
+        )
+        octets = emit_packet(replace(packet, payload=payload))
+        link = self._link_of(envelope.source)
+        if envelope.source in self._agents:
+            link = self._link_of(self._tunnel_end(envelope))
+        if link is not None:
+            self._transmit(octets, link)
+
+    def _tunnel_end(self, envelope: Envelope) -> IPv6Address:
+        """Return the care-of address by which an agent reaches a home address."""
+        bound = self._agents[envelope.source].engine.cache.lookup(envelope.destination)
+        return envelope.destination if bound is None else bound.care_of_address
+
+    def _link_of(self, address: IPv6Address) -> _Link | None:
+        for host in self._nodes:
+            for link in host.links.values():
+                if address in link.addresses:
+                    return link
+        return None
+
+    def _transmit(self, octets: bytes, link: _Link) -> None:
+        quality = link.quality
+        copies = 2 if self._rng.random() < quality.duplication else 1
+        for _ in range(copies):
+            if self._rng.random() >= quality.loss:
+                delay_s = quality.delay_s + self._rng.uniform(0.0, quality.jitter_s)
+                item = (self.now + delay_s, next(self._serial), octets, link.name)
+                heappush(self._in_flight, item)
+
+    def _arrive(self, octets: bytes, link_name: str | None) -> None:
+        packet = parse_packet(octets)
+        message = parse_message(
+            packet.payload, packet.checksum_source, packet.checksum_destination
+        )
+        engine = self._receiver(packet)
+        if engine is None:
+            return
+        envelope = Envelope(
+            source=packet.source,
+            destination=packet.destination,
+            home_address=packet.home_address,
+            routing_header_home_address=packet.routing_home_address,
+            link=link_name,
+        )
+        received = Received(message=message, envelope=envelope)
+        self.perform(engine, engine.receive(received, self.now))
+
+    def _receiver(self, packet: Ipv6Packet) -> Engine | None:
+        if (agent := self._agents.get(packet.destination)) is not None:
+            return agent.engine
+        if (link := self._link_of(packet.destination)) is not None:
+            return link.node.engine
+        for host in self._nodes:  # tunnelled to the home address
+            if host.engine.policy.home_address == packet.destination:
+                return host.engine
+        return None
