@@ -1,0 +1,72 @@
+"""What a home agent remembers of a home address over a restart, as octets.
+
+A monotonic clock begins anew with the machine, so a record holds times of day: the codec
+converts with `offset_s`, which is the time of day minus monotonic time, in seconds.
+"""
+
+import struct
+from ipaddress import IPv6Address
+
+from mcoa.binding.cache import Binding, CacheEntry
+
+_VERSION = 1
+_HEAD = struct.Struct(">BHIdB")  # version, sequence, lifetime, forget at, number of bindings
+_BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
+_HOME_FLAG = 0x80
+_NEVER = 0.0
+
+
+class RecordError(ValueError):
+    """Octets that are no record of this version."""
+
+
+def emit_record(entry: CacheEntry, *, offset_s: float) -> bytes:
+    """Return the durable form of an entry; the home address is the record's key."""
+    forget_at = _NEVER if entry.forget_at_s is None else entry.forget_at_s + offset_s
+    head = _HEAD.pack(
+        _VERSION, entry.sequence, entry.lifetime_s, forget_at, len(entry.bindings)
+    )
+    return head + b"".join(
+        _BINDING.pack(
+            binding.bid or 0,
+            binding.priority,
+            _HOME_FLAG if binding.home else 0,
+            binding.care_of_address.packed,
+            binding.expires_at_s + offset_s,
+            binding.verified_at_s + offset_s,
+        )
+        for binding in entry.bindings
+    )
+
+
+def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -> CacheEntry:
+    """Return the entry that a record holds.
+
+    Raises:
+        RecordError: the record is of another version, or damaged.
+    """
+    if len(octets) < _HEAD.size or octets[0] != _VERSION:
+        raise RecordError(f"record of {home_address} is not of version {_VERSION}")
+    _, sequence, lifetime_s, forget_at, number = _HEAD.unpack_from(octets)
+    if len(octets) != _HEAD.size + number * _BINDING.size:
+        raise RecordError(f"record of {home_address} has {len(octets)} octets")
+    bindings = tuple(
+        Binding(
+            bid=bid or None,
+            care_of_address=IPv6Address(address),
+            expires_at_s=expires_at - offset_s,
+            verified_at_s=verified_at - offset_s,
+            priority=priority,
+            home=bool(flags & _HOME_FLAG),
+        )
+        for bid, priority, flags, address, expires_at, verified_at in _BINDING.iter_unpack(
+            octets[_HEAD.size :]
+        )
+    )
+    return CacheEntry(
+        home_address=home_address,
+        sequence=sequence,
+        bindings=bindings,
+        lifetime_s=lifetime_s,
+        forget_at_s=None if forget_at == _NEVER else forget_at - offset_s,
+    )
