@@ -1,0 +1,293 @@
+"""Figure 1 of the specification as a network of namespaces.
+
+A mobile node (`mn`) with three uplinks, an access router for each (`ar-lte`, ...), the
+Internet between (`core`), a correspondent (`cn`) and the home link with its agent (`ha`).
+The namespace `air` holds both ends of every radio link: the relay there makes the delay,
+TBF the rate, and taking down the air's end takes the mobile node's carrier away.
+"""
+
+import ctypes
+import fcntl
+import json
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+from itertools import count
+
+from mcoa.lab.namespaces import LabError, Namespace, Namespaces
+from mcoa.lab.relay import Span
+
+CORRESPONDENT = "cn"
+HOME_AGENT = "ha"
+MOBILE_NODE = "mn"
+CORE = "core"
+AIR = "air"
+
+QUEUE_MS = 50  # bounds what load adds to the round trip
+BURST_OCTETS = 12_000  # 2.4 ms of 40 Mbit/s: the relay wakes late by up to a millisecond
+CARRIER_SPACING_S = 1.1  # the kernel holds a carrier event back for a second after another
+
+SIOCETHTOOL = 0x8946
+OFFLOADS = {
+    "tx checksum": 0x17,
+    "scatter-gather": 0x19,
+    "TSO": 0x1F,
+    "GSO": 0x24,
+    "GRO": 0x2C,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLink:
+    """One access network; `rtt_s` is that of the whole way between mobile node and agent."""
+
+    name: str
+    bid: int
+    rate_mbit_s: int
+    rtt_s: float
+    prefix: IPv6Network
+
+    @property
+    def router(self) -> str:
+        """The namespace of the access router."""
+        return f"ar-{self.name}"
+
+    @property
+    def near(self) -> str:
+        """The air's interface towards the mobile node."""
+        return f"{self.name}-mn"
+
+    @property
+    def far(self) -> str:
+        """The air's interface towards the access router."""
+        return f"{self.name}-ar"
+
+
+FIGURE_1_LINKS = tuple(
+    AccessLink(
+        name=name, bid=bid, rate_mbit_s=rate_mbit_s, rtt_s=rtt_s, prefix=IPv6Network(prefix)
+    )
+    for name, bid, rate_mbit_s, rtt_s, prefix in (
+        ("lte", 1, 40, 0.020, "2001:db8:a::/64"),
+        ("wifi", 2, 20, 0.040, "2001:db8:b::/64"),
+        ("sat", 3, 30, 0.060, "2001:db8:c::/64"),
+    )
+)
+HOME_PREFIX = IPv6Network("2001:db8:1::/64")
+FOREIGN_PREFIX = IPv6Network("2001:db8:2::/64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """The addresses and links of the laboratory; `home_agent` is the service address."""
+
+    links: tuple[AccessLink, ...] = FIGURE_1_LINKS
+    home_prefix: IPv6Network = HOME_PREFIX
+    home_agent: IPv6Address = HOME_PREFIX[0x1]
+    home_address: IPv6Address = HOME_PREFIX[0x100]
+    correspondent: IPv6Address = FOREIGN_PREFIX[0x10]
+
+    def link(self, name: str) -> AccessLink:
+        """Return the link of that name; KeyError if there is none."""
+        for each in self.links:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+class Network:
+    """The laboratory, built and running; its namespaces clean up after it."""
+
+    def __init__(self, namespaces: Namespaces, topology: Topology) -> None:
+        self.namespaces = namespaces
+        self.topology = topology
+        self._carrier_changed = -CARRIER_SPACING_S
+        self._relay = _build(namespaces, topology)
+
+    def __getitem__(self, name: str) -> Namespace:
+        return self.namespaces[name]
+
+    def cut(self, *names: str) -> None:
+        """Take the carrier of links away without notice, as a radio that loses its cell."""
+        self._set_carrier(names, "down")
+
+    def restore(self, *names: str) -> None:
+        """Give links their carrier back."""
+        self._set_carrier(names, "up")
+
+    def blackhole(self, name: str) -> None:
+        """Lose everything on a link from now on, with its carrier up at both ends."""
+        self._tell_relay(f"{name} blackhole")
+
+    def set_loss(self, name: str, loss: float) -> None:
+        """Lose a share of the frames of a link, each way; 0 ends a blackhole as well."""
+        self._tell_relay(f"{name} loss {loss}")
+
+    def relay_report(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return the relay's counts of frames: by link, by way ("up", "down"), by fate."""
+        self._tell_relay("report")
+        line = self._relay.stdout.readline() if self._relay.stdout else b""
+        report: dict[str, dict[str, dict[str, int]]] = json.loads(line)
+        return report
+
+    def wait_for_care_of_addresses(self, timeout_s: float = 15.0) -> dict[str, IPv6Address]:
+        """Wait until the mobile node has an address on every link; returns them by link."""
+        end = time.monotonic() + timeout_s
+        while len(found := self.care_of_addresses()) < len(self.topology.links):
+            if time.monotonic() > end:
+                missing = {link.name for link in self.topology.links} - found.keys()
+                raise LabError(f"no care-of address within {timeout_s} s: {sorted(missing)}")
+            time.sleep(0.05)
+        return found
+
+    def care_of_addresses(self) -> dict[str, IPv6Address]:
+        """Return the mobile node's global addresses on its uplinks, by link."""
+        lines = self[MOBILE_NODE].call(_interface_addresses)
+        return {
+            link.name: address
+            for address, interface in lines
+            for link in self.topology.links
+            if interface == link.name and address in link.prefix
+        }
+
+    def _set_carrier(self, names: tuple[str, ...], state: str) -> None:
+        wait_s = self._carrier_changed + CARRIER_SPACING_S - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        links = [self.topology.link(name) for name in names]
+        self[AIR].ip(*[f"link set {link.near} {state}" for link in links])
+        self._carrier_changed = time.monotonic()
+
+    def _tell_relay(self, command: str) -> None:
+        if self._relay.stdin is None or self._relay.poll() is not None:
+            raise LabError("the relay has ended")
+        self._relay.stdin.write(f"{command}\n".encode())
+        self._relay.stdin.flush()
+
+
+def _build(namespaces: Namespaces, topology: Topology) -> subprocess.Popen[bytes]:
+    routers = [CORE, *(link.router for link in topology.links)]
+    for name in (CORRESPONDENT, HOME_AGENT, MOBILE_NODE, AIR, *routers):
+        namespaces.add(name)
+    namespaces[AIR].sysctl(conf__all__disable_ipv6=1, conf__default__disable_ipv6=1)
+    for name in (*routers, HOME_AGENT):
+        namespaces[name].sysctl(conf__all__forwarding=1, conf__default__forwarding=1)
+    # Routers of a real network have long been up; theirs would be mute for two seconds.
+    for name in (CORRESPONDENT, HOME_AGENT, *routers):
+        namespaces[name].sysctl(conf__all__accept_dad=0, conf__default__accept_dad=0)
+    # Care-of addresses may be used while their duplicate address detection still runs.
+    optimistic = {"optimistic_dad": 1, "use_optimistic": 1}
+    for key, value in optimistic.items():
+        namespaces[MOBILE_NODE].sysctl(
+            **{f"conf__{which}__{key}": value for which in ("all", "default")}
+        )
+    indexes = count(10)
+    _build_wires(namespaces, topology, indexes)
+    for link in topology.links:
+        _build_access(namespaces, link, indexes)
+    return _start_programs(namespaces, topology)
+
+
+def _build_wires(namespaces: Namespaces, topology: Topology, indexes: Iterator[int]) -> None:
+    """Join the correspondent and the home link to the core."""
+    core, home = namespaces[CORE], topology.home_prefix
+    foreign = IPv6Network((topology.correspondent, 64), strict=False)
+    _wire(core, "cn", namespaces[CORRESPONDENT], "eth0", indexes)
+    _wire(core, "home", namespaces[HOME_AGENT], "eth0", indexes)
+    core.ip(
+        f"address add {foreign[1]}/64 dev cn nodad",
+        f"address add {home[0xFFFF]}/64 dev home nodad",
+    )
+    namespaces[CORRESPONDENT].ip(
+        f"address add {topology.correspondent}/64 dev eth0 nodad",
+        f"route add default via {foreign[1]}",
+    )
+    namespaces[HOME_AGENT].ip(
+        f"address add {home[2]}/64 dev eth0 nodad",
+        f"route add default via {home[0xFFFF]}",
+    )
+
+
+def _build_access(namespaces: Namespaces, link: AccessLink, indexes: Iterator[int]) -> None:
+    """Join one access network to the core on one side and to the mobile node on the other."""
+    router, air, core = namespaces[link.router], namespaces[AIR], namespaces[CORE]
+    transit = IPv6Network((0x20010DB800FF << 80 | link.bid << 64, 64))
+    _wire(core, link.name, router, "core", indexes)
+    _wire(router, "radio", air, link.far, indexes)
+    _wire(namespaces[MOBILE_NODE], link.name, air, link.near, indexes)
+    core.ip(
+        f"address add {transit[1]}/64 dev {link.name} nodad",
+        f"route add {link.prefix} via {transit[2]}",
+    )
+    router.ip(
+        f"address add {transit[2]}/64 dev core nodad",
+        f"address add {link.prefix[1]}/64 dev radio nodad",
+        f"route add default via {transit[1]}",
+    )
+    shape = f"root tbf rate {link.rate_mbit_s}mbit burst {BURST_OCTETS} latency {QUEUE_MS}ms"
+    air.tc(*[f"qdisc add dev {device} {shape}" for device in (link.near, link.far)])
+
+
+def _wire(
+    left: Namespace, left_name: str, right: Namespace, right_name: str, indexes: Iterator[int]
+) -> None:
+    # Equal indexes at both ends delay carrier events by up to a second: no two are equal.
+    left.ip(
+        f"link add {left_name} index {next(indexes)} type veth"
+        f" peer name {right_name} index {next(indexes)} netns {right.full_name}"
+    )
+    for end, name in ((left, left_name), (right, right_name)):
+        end.call(lambda name=name: disable_offloads(name))  # type: ignore[misc]
+        end.ip(f"link set {name} up")
+
+
+def _start_programs(namespaces: Namespaces, topology: Topology) -> subprocess.Popen[bytes]:
+    """Start the relay and the access routers' advertisements; returns the relay."""
+    spans = [
+        Span(
+            name=link.name,
+            near=link.near,
+            far=link.far,
+            delay_s=link.rtt_s / 2,
+            seed=2 * link.bid,
+        )
+        for link in topology.links
+    ]
+    relay = namespaces.start(
+        namespaces[AIR],
+        [sys.executable, "-m", "mcoa.lab.relay", *[span.argument() for span in spans]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    if relay.stdout is None or relay.stdout.readline() != b"ready\n":
+        raise LabError("the relay did not start")
+    for link in topology.links:
+        namespaces.start(
+            namespaces[link.router],
+            [sys.executable, "-m", "mcoa.lab.router", "radio", str(link.prefix)],
+        )
+    return relay
+
+
+def disable_offloads(interface: str) -> None:
+    """Make `interface` carry finished packets only: real lengths, whole checksums.
+
+    A packet socket would see 64 kB frames with checksums still to be computed.
+    """
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        for command in OFFLOADS.values():
+            value = ctypes.create_string_buffer(struct.pack("=II", command, 0), 8)
+            request = struct.pack("16sQ16x", interface.encode(), ctypes.addressof(value))
+            fcntl.ioctl(any_socket, SIOCETHTOOL, request)
+
+
+def _interface_addresses() -> list[tuple[IPv6Address, str]]:
+    # /proc/net shows the namespace of the process, this one that of the thread
+    with open("/proc/thread-self/net/if_inet6", encoding="ascii") as file:  # noqa: PTH123
+        rows = [line.split() for line in file]
+    return [(IPv6Address(bytes.fromhex(row[0])), row[5]) for row in rows]
