@@ -55,11 +55,11 @@ class Registration:
         self.held, self.doubtful = None, False
         self.expires_at_s = self.refresh_at_s = inf
 
-    def is_due(self, now: float) -> bool:
-        """Tell whether the agent must hear of a care-of address."""
+    def is_due(self, now: float, *, ahead_s: float = 0.0) -> bool:
+        """Tell whether the agent must hear of a care-of address, or soon must."""
         if self.wanted is None or now < self.quiet_until_s:
             return False
-        return self.doubtful or self.held != self.wanted or self.refresh_at_s <= now
+        return self.doubtful or self.held != self.wanted or self.refresh_at_s - ahead_s <= now
 
     def is_leftover(self, now: float) -> bool:
         """Tell whether the agent may hold what is not wanted any more."""

@@ -150,9 +150,8 @@ def _read_identifiers(
 
 def _advice_s(message: BindingAcknowledgement) -> int | None:
     for option in message.options:
-        match option:
-            case BindingRefreshAdvice(interval_s=interval_s) if interval_s:
-                return interval_s
+        if isinstance(option, BindingRefreshAdvice) and option.interval_s:
+            return option.interval_s
     return None
 
 
@@ -203,9 +202,7 @@ def _item(sent: SentUpdate, bid: int | None) -> Item:
     return Item(bid=None, care_of_address=sent.source)
 
 
-def _refuse(
-    entry: Registration, status: BindingStatus, item: Item, now: float
-) -> list[Report]:
+def _refuse(entry: Registration, status: BindingStatus, item: Item, now: float) -> list[Report]:
     """Decide how long to leave a refused binding alone."""
     entry.doubtful = False
     if status is BindingStatus.MCOA_UNKNOWN_COA and item.care_of_address is None:

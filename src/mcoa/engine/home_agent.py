@@ -117,13 +117,15 @@ class HomeAgent:
                 actions += self._wake(entry, now)
         return actions
 
-    def duplicate_found(self, home_address: IPv6Address, now: float) -> list[Action]:
+    def duplicate_found(self, home_address: IPv6Address) -> list[Action]:
         """Somebody on the home link uses `home_address` (RFC 6275 §10.3.1)."""
         pending = self._pending.pop(home_address, None)
         if pending is None:
             return [Report(event="home-address-conflict", home_address=home_address)]
         self._detections.stop(home_address)
-        verdict = _whole_update(BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update)
+        verdict = _whole_update(
+            BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update
+        )
         return [
             Report(event="duplicate-address", home_address=home_address),
             self._acknowledge(pending.update, pending.envelope, verdict),
@@ -165,9 +167,7 @@ class HomeAgent:
             verdict = _whole_update(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
             return [self._acknowledge(update, envelope, verdict, sequence=entry.sequence)]
         if not update.flags & UpdateFlag.HOME:
-            verdict = _whole_update(
-                BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update
-            )
+            verdict = _whole_update(BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update)
             return [self._acknowledge(update, envelope, verdict)]
         return self._admit(update, envelope, entry, now)
 
@@ -221,9 +221,15 @@ class HomeAgent:
         """Decide, apply, remember, acknowledge: in this order."""
         home_address = envelope.home_address or envelope.source
         verdict = self._decide(update, envelope, now)
+        entry = self.cache.entry(home_address)
         actions: list[Action] = []
         if verdict.bindings is not None:
             actions = self._apply(home_address, update.sequence, verdict, now)
+        elif entry is not None:
+            # Its number is spent all the same. Else an older update that it overtook could
+            # still bind what the mobile node has just been told is not bound.
+            entry.sequence = update.sequence
+            actions.append(Remember(home_address=home_address))
         if verdict.status.is_rejection:
             actions.append(
                 Report(
@@ -266,15 +272,13 @@ class HomeAgent:
     ) -> Send:
         """Answer to where the update came from, whatever care-of address it named."""
         home_address = envelope.home_address or envelope.source
-        advice_s = self.policy.refresh_advice_s
-        advised = advice_s is not None and advice_s < verdict.lifetime_s
         message = BindingAcknowledgement(
             status=verdict.status,
             flags=_NO_FLAGS,
             sequence=update.sequence if sequence is None else sequence,
             lifetime_s=verdict.lifetime_s,
             options=(
-                *((BindingRefreshAdvice(interval_s=advice_s),) if advised else ()),
+                *self._advice(verdict.lifetime_s),
                 *_echoes(verdict),
             ),
         )
@@ -287,6 +291,11 @@ class HomeAgent:
                 routing_header_home_address=None if from_home else home_address,
             ),
         )
+
+    def _advice(self, lifetime_s: int) -> Iterator[BindingRefreshAdvice]:
+        advice_s = self.policy.refresh_advice_s
+        if advice_s is not None and advice_s < lifetime_s:
+            yield BindingRefreshAdvice(interval_s=advice_s)
 
     def _unrecognized(self, envelope: Envelope) -> list[Action]:
         """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""

@@ -9,6 +9,7 @@ an unanswered update spoke of counts as doubtful until one is acknowledged.
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address
+from math import inf
 from random import Random
 
 from mcoa.binding.sequence import is_newer, successor
@@ -31,6 +32,9 @@ from mcoa.wire.registry import BindingErrorStatus, BindingStatus, UpdateFlag
 
 INITIAL_BINDACK_TIMEOUT_S = 1.0  # RFC 6275 §12
 MAX_BINDACK_TIMEOUT_S = 32.0  # RFC 6275 §12
+
+# Of the lifetime: what would be refreshed within this share comes along with the rest.
+_COMPANY = 0.4
 
 _HOME_UPDATE = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
 
@@ -254,7 +258,11 @@ class MobileNode:
     def _next_wish(self, now: float) -> Wish | None:
         if not self.is_stopping:
             return next_wish(
-                self.update_list, afresh=self._afresh, bulk=self.uses_bulk, now=now
+                self.update_list,
+                afresh=self._afresh,
+                bulk=self.uses_bulk,
+                now=now,
+                company_s=_COMPANY * self.policy.lifetime_s,
             )
         return None if self.is_stopped else Wish(items=(), deregisters=True)
 
@@ -340,7 +348,7 @@ class MobileNode:
             reports += self._fall_back(reading, outstanding)
         elif reading.overwrite_next:
             self._afresh = True
-        elif reading.status is not None and not reading.status.is_rejection:
+        elif any(not status.is_rejection for status in reading.answers.values()):
             self._afresh = False
         wish = outstanding.wish
         refresh_s = answers.refresh_after_s(reading, self._rng)
@@ -354,27 +362,23 @@ class MobileNode:
                 entry.forget()
         return reports
 
-    def _fall_back(
-        self, reading: answers.Reading, outstanding: Outstanding
-    ) -> list[Action]:
+    def _fall_back(self, reading: answers.Reading, outstanding: Outstanding) -> list[Action]:
         """Do without what the agent has not (RFC 5648 §5.7)."""
         home_address = self.policy.home_address
-        match reading.peer_lacks:
-            case answers.Lack.BULK:
-                # What the update spoke of stays doubtful, and so goes out again singly.
-                self.uses_bulk = False
-                return [Report(event="agent-refuses-bulk", home_address=home_address)]
-            case _:
-                self.uses_bids = False
-                self.update_list.clear()
-                self._wish_for_links()
-                plain, link = self.update_list.get(None), self._link_of(outstanding.source)
-                if reading.peer_made_plain_binding and plain is not None and link is not None:
-                    # The agent has bound the address that the update came from: keep it.
-                    plain.want(outstanding.source)
-                    plain.link = link
-                self._afresh = not reading.peer_made_plain_binding
-                return [Report(event="agent-knows-no-bid", home_address=home_address)]
+        if reading.peer_lacks is answers.Lack.BULK:
+            # What the update spoke of stays doubtful, and so goes out again singly.
+            self.uses_bulk = False
+            return [Report(event="agent-refuses-bulk", home_address=home_address)]
+        self.uses_bids = False
+        self.update_list.clear()
+        self._wish_for_links()
+        plain, link = self.update_list.get(None), self._link_of(outstanding.source)
+        if reading.peer_made_plain_binding and plain is not None and link is not None:
+            # The agent has bound the address that the update came from: keep it.
+            plain.want(outstanding.source)
+            plain.link = link
+        self._afresh = not reading.peer_made_plain_binding
+        return [Report(event="agent-knows-no-bid", home_address=home_address)]
 
     def _resynchronise(self, last_accepted: int, now: float) -> list[Action]:
         """Adopt the agent's sequence number, unless an overtaken copy was refused.
@@ -417,8 +421,9 @@ class MobileNode:
 
     def _is_from_agent(self, envelope: Envelope) -> bool:
         home_address = self.policy.home_address
-        addressed = home_address in (envelope.routing_header_home_address, envelope.destination)
-        return envelope.source == self.policy.home_agent and addressed
+        if envelope.source != self.policy.home_agent:
+            return False
+        return home_address in (envelope.routing_header_home_address, envelope.destination)
 
     # Upkeep.
 
@@ -431,14 +436,10 @@ class MobileNode:
         times = [
             time
             for entry in self.update_list
-            for time in (
-                entry.expires_at_s,
-                entry.refresh_at_s if entry.wanted is not None else entry.expires_at_s,
-                entry.quiet_until_s,
-            )
-            if time > now
+            for time in (entry.expires_at_s, entry.refresh_at_s, entry.quiet_until_s)
+            if now < time < inf
         ]
-        if times and min(times) != float("inf"):
+        if times:
             self._timers.set(_Timer.UPKEEP, min(times))
         else:
             self._timers.stop(_Timer.UPKEEP)

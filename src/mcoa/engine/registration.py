@@ -5,7 +5,7 @@ cache as it was, whatever was right about the rest of it.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.engine.addresses import is_unicast_routable
@@ -156,9 +156,8 @@ def _decide_plain(
 
 def _plain_care_of_address(request: Request) -> IPv6Address:
     for option in request.update.options:
-        match option:
-            case AlternateCareOfAddress(address=address):
-                return address
+        if isinstance(option, AlternateCareOfAddress):
+            return option.address
     return request.source
 
 
@@ -227,38 +226,44 @@ def _register(
     after: dict[int, Binding],
     lifetime_s: int,
 ) -> BindingStatus:
-    if identifier.home:
-        return BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
-    bid, known = identifier.bid, before.get(identifier.bid)
-    match identifier.care_of_address:
-        case None if known is None:
-            return BindingStatus.MCOA_UNKNOWN_COA
-        case None:
-            care_of_address = known.care_of_address
-        case IPv6Address() as care_of_address:
-            if not is_unicast_routable(care_of_address):
-                return BindingStatus.MCOA_MALFORMED
-            if policy.home_prefix(care_of_address) is not None:
-                return BindingStatus.INVALID_CARE_OF_ADDRESS
-        case unreachable_from_here:
-            if not is_unicast_routable(unreachable_from_here):
-                return BindingStatus.MCOA_MALFORMED
-            # Tunnels over IPv4 are RFC 5555's, which this agent does not speak.
-            return BindingStatus.ADMINISTRATIVELY_PROHIBITED
-    if bid not in after and len(after) >= policy.max_bindings_per_node:
+    known = before.get(identifier.bid)
+    status, care_of_address = _care_of_address(identifier, known, policy)
+    if care_of_address is None:
+        return status
+    if identifier.bid not in after and len(after) >= policy.max_bindings_per_node:
         return BindingStatus.INSUFFICIENT_RESOURCES
-    after[bid] = Binding(
-        bid=bid,
+    verified = care_of_address == request.source
+    after[identifier.bid] = Binding(
+        bid=identifier.bid,
         care_of_address=care_of_address,
         expires_at_s=request.now + lifetime_s,
-        verified_at_s=request.now if care_of_address == request.source else _last(known),
+        verified_at_s=request.now if verified or known is None else known.verified_at_s,
         priority=identifier.priority,
     )
     return _ACCEPTED
 
 
-def _last(known: Binding | None) -> float:
-    return 0.0 if known is None else known.verified_at_s
+def _care_of_address(
+    identifier: BindingIdentifier, known: Binding | None, policy: HomeAgentPolicy
+) -> tuple[BindingStatus, IPv6Address | None]:
+    """Return the address that a BID is to be bound to, or why it is not."""
+    address = identifier.care_of_address
+    if identifier.home:
+        return BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED, None
+    if address is None:
+        if known is None:
+            return BindingStatus.MCOA_UNKNOWN_COA, None
+        return _ACCEPTED, known.care_of_address
+    if not is_unicast_routable(address):
+        return BindingStatus.MCOA_MALFORMED, None
+    match address:
+        case IPv4Address():
+            # Tunnels over IPv4 are RFC 5555's, which this agent does not speak.
+            return BindingStatus.ADMINISTRATIVELY_PROHIBITED, None
+        case IPv6Address():
+            if policy.home_prefix(address) is not None:
+                return BindingStatus.INVALID_CARE_OF_ADDRESS, None
+            return _ACCEPTED, address
 
 
 def _none_accepted(

@@ -41,13 +41,19 @@ class Wish:
 
 
 def next_wish(
-    registrations: Iterable[Registration], *, afresh: bool, bulk: bool, now: float
+    registrations: Iterable[Registration],
+    *,
+    afresh: bool,
+    bulk: bool,
+    now: float,
+    company_s: float = 0.0,
 ) -> Wish | None:
     """Return what to tell the agent, or None when it knows all.
 
     `afresh` is the state after boot: the agent may hold anything, so the O flag and all
     addresses go out until one update has been acknowledged (RFC 5648 §5.9). The O flag also
-    says in one update what would take two: some addresses gone and others new.
+    says in one update what would take two: some addresses gone and others new. What is to
+    be refreshed within `company_s` anyway comes along, so that refreshes fall together.
     """
     entries = list(registrations)
     due = [entry for entry in entries if entry.is_due(now)]
@@ -60,7 +66,11 @@ def next_wish(
     if leftover:
         items = tuple(Item(bid=e.bid, care_of_address=None) for e in _some(leftover, bulk=bulk))
         return Wish(items=items, deregisters=True)
-    return _registration(_some(due, bulk=bulk)) if due else None
+    if not due:
+        return None
+    if bulk:
+        due = [entry for entry in entries if entry.is_due(now, ahead_s=company_s)]
+    return _registration(_some(due, bulk=bulk))
 
 
 def _some(entries: list[Registration], *, bulk: bool) -> list[Registration]:

@@ -131,6 +131,8 @@ class SimulatedNetwork:
                 case Send():
                     self.sent += 1
                     self._send(action)
+                case _:
+                    pass  # of no consequence to other hosts
             if self._watch is not None:
                 self._watch(self.now, engine, action)
 
