@@ -1,0 +1,108 @@
+"""One way to reach the other end: what it is (Path) and how it fares (PathState)."""
+
+from dataclasses import dataclass
+
+from mcoa.dataplane.packet import MINIMUM_MTU
+from mcoa.dataplane.path_mtu import PathMtu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """A care-of address that a home address is bound to.
+
+    Attributes:
+        bid: 0 for a plain binding without a BID (RFC 6275).
+        care_of_address: sixteen octets.
+        weight: what the path carries in relation to others, usually its Mbit/s.
+        mtu: of the path as far as it is known; octets.
+        link: the name of the link at the mobile node; empty elsewhere.
+    """
+
+    bid: int
+    care_of_address: bytes
+    weight: float = 1.0
+    mtu: int = 1500
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bid <= 0xFFFF:
+            raise ValueError(f"BID {self.bid} is not within 0..65535")
+        if len(self.care_of_address) != 16:
+            raise ValueError("a care-of address has sixteen octets")
+        if self.weight <= 0:
+            raise ValueError(f"weight {self.weight} is not above zero")
+        if self.mtu < MINIMUM_MTU:
+            raise ValueError(f"MTU {self.mtu} is below the 1280 octets of every IPv6 link")
+
+
+class PathState:
+    """A path in use. It outlives changes of its care-of address, and a return of its BID.
+
+    Attributes:
+        path: the value that was last given for this BID.
+        prefix: the constant part of the tunnel header towards the other end.
+        bound: the BID is among the bindings now.
+        down: the path is known not to deliver.
+        room: octets of the largest inner packet that needs no second thought; 0 while the
+            path is unbound or down, so that one comparison on the way of a packet says all.
+        mtu: what is known about the path's MTU.
+        active_flows: flows on this path that had packets of late.
+        verified_at_s: when something last came in over this path.
+        packets_out, octets_out, packets_in, octets_in: inner packets carried.
+    """
+
+    __slots__ = (
+        "active_flows",
+        "bound",
+        "down",
+        "mtu",
+        "octets_in",
+        "octets_out",
+        "packets_in",
+        "packets_out",
+        "path",
+        "prefix",
+        "room",
+        "verified_at_s",
+    )
+
+    def __init__(self, path: Path, prefix: bytes) -> None:
+        self.path = path
+        self.prefix = prefix
+        self.bound = True
+        self.down = False
+        self.mtu = PathMtu(path.mtu)
+        self.active_flows = 0
+        self.verified_at_s = 0.0
+        self.packets_in = self.octets_in = self.packets_out = self.octets_out = 0
+        self.settle()
+
+    def adopt(self, path: Path, prefix: bytes) -> None:
+        """Become `path`, bound from now on; another care-of address is another network."""
+        if path.care_of_address != self.path.care_of_address:
+            self.down = False
+            self.mtu = PathMtu(path.mtu)
+        self.mtu.link = path.mtu
+        self.path = path
+        self.prefix = prefix
+        self.bound = True
+        self.settle()
+
+    def release(self) -> None:
+        """Be no longer among the bindings."""
+        self.bound = self.down = False
+        self.settle()
+
+    @property
+    def live(self) -> bool:
+        """True while the path may be chosen."""
+        return self.bound and not self.down
+
+    @property
+    def load(self) -> float:
+        """What the path would carry with one more flow, in relation to its weight."""
+        return (self.active_flows + 1) / self.path.weight
+
+    def settle(self, now: float = 0.0) -> None:
+        """Bring `room` in line with the rest; `now` matters once an MTU was learned."""
+        self.room = self.mtu.tunnel(now) if self.live else 0
