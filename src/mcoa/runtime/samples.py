@@ -1,0 +1,133 @@
+"""Sample configuration files, which are also the reference of every key.
+
+A line that begins with "# key =" shows the default, or an example where there is none.
+"""
+
+from typing import Literal
+
+Role = Literal["home-agent", "mobile-node"]
+
+_TOP = """\
+# The name of this node: of its control socket, in `mcoa show --node` and in the log.
+# Absent: the name of this file without its ending.
+# name = "{name}"
+
+# The protection of the signalling. This version has none, and says so in every status: who
+# can send packets to the home agent can redirect or cut off the home address. The daemon
+# runs only if you accept that here in so many words.
+security = "none"
+
+# The network device that mcoa makes: what is routed to it travels over the mobile links.
+# device = "mip0"
+
+# Where the control socket lies, and where bindings survive a restart.
+# runtime_directory = "/run/mcoa"
+# state_directory = "/var/lib/mcoa"
+"""
+
+_HOME_AGENT = (
+    """\
+# mcoa: a home agent (RFC 6275, RFC 5648).
+# Check with `mcoa check FILE`; see what would be set with `mcoa run FILE --dry-run`.
+
+role = "home-agent"
+
+"""
+    + _TOP.format(name="agent")
+    + """
+[home-agent]
+# Where mobile nodes send their Binding Updates. An address of the home prefix that no
+# interface has: it is routed to the device, and answered for on the home link.
+address = "2001:db8:1::1"
+
+# The interface to the home link, where the agent answers for nodes that are away.
+home_link = "eth0"
+
+# The prefixes that home addresses are out of.
+home_prefixes = ["2001:db8:1::/64"]
+
+# The home addresses that may register. Absent: any address of the home prefixes.
+# mobile_nodes = ["2001:db8:1::100"]
+
+# Several care-of addresses for one home address (RFC 5648). With false, updates that carry
+# Binding Identifiers are refused with status 166.
+# multiple_care_of = true
+
+# Several Binding Identifiers in one update. With false, such updates get status 168.
+# bulk = true
+
+# How many care-of addresses one mobile node can have at a time: 1 to 100.
+# max_bindings_per_node = 8
+
+# The longest lifetime that is granted, "4s" to "72h 49m". The protocol counts in steps of
+# 4 seconds; what lies between is rounded down.
+# max_lifetime = "10m"
+
+# Before a first registration, ask the home link whether another node has the home address
+# (RFC 6275, 10.3.1). It costs a second, once for each node.
+# duplicate_address_detection = true
+"""
+)
+
+_MOBILE_NODE = (
+    """\
+# mcoa: a mobile node with several uplinks (RFC 6275, RFC 5648).
+# Check with `mcoa check FILE`; see what would be set with `mcoa run FILE --dry-run`.
+
+role = "mobile-node"
+
+"""
+    + _TOP.format(name="van")
+    + """
+[mobile-node]
+# The address that stays, whatever the uplinks do. It goes to the device, not to a link.
+home_address = "2001:db8:1::100"
+
+# The address of the home agent: `address` in its file.
+home_agent = "2001:db8:1::1"
+
+# How long a registration is asked for, "4s" to "72h 49m"; it is refreshed in time. The
+# protocol counts in steps of 4 seconds; what lies between is rounded down.
+# lifetime = "5m"
+
+# Register all uplinks, each with its Binding Identifier (RFC 5648). With false, the node
+# registers one care-of address at a time, as plain Mobile IPv6 does.
+# multiple_care_of = true
+
+# Register several uplinks with one Binding Update.
+# bulk = true
+
+# One table for each uplink; the first is preferred where only one can be registered. Care-of
+# addresses are what the interface has, however it came by them.
+[[link]]
+# The name of the uplink in the status and in the log.
+name = "lte"
+
+interface = "wwan0"
+
+# The Binding Identifier, which stays with this uplink: 1 to 65535. Absent: the node chooses.
+bid = 1
+
+# The usual rate, as Mbit/s or as text such as "300 kbit/s": new flows are spread over the
+# uplinks in this proportion. Absent: 10.
+weight = 40
+
+# The MTU of the uplink in octets, 1280 to 65535. Absent: that of the interface.
+# mtu = 1500
+
+[[link]]
+name = "wifi"
+interface = "wlan0"
+bid = 2
+weight = 20
+"""
+)
+
+
+def sample(role: Role) -> str:
+    """Return the commented sample of a role, a valid configuration."""
+    match role:
+        case "home-agent":
+            return _HOME_AGENT
+        case "mobile-node":
+            return _MOBILE_NODE
