@@ -157,6 +157,7 @@ class Namespaces:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            env=environment(),
         )
         self._processes.append(process)
         return process
@@ -194,10 +195,21 @@ def enter(path: Path) -> None:
         os.close(descriptor)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment for programs, which finds ip(8) also for those who are not root."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+
+
 def run(*arguments: str, text: str = "") -> str:
     """Run a program to its end and return what it printed; LabError if it failed."""
     done = subprocess.run(
-        arguments, input=text, capture_output=True, text=True, check=False, timeout=60
+        arguments,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(),
     )
     if done.returncode != 0:
         raise LabError(f"{' '.join(arguments)}: {done.stderr.strip() or done.returncode}")

@@ -64,11 +64,9 @@ def _receive(opened: socket.socket, identifier: int) -> int | None:
 def open_socket(destination: str) -> socket.socket:
     """Open a raw socket to `destination` that hears echo replies only."""
     opened = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-    blocked = bytearray(b"\xff" * 32)
-    blocked[ECHO_REPLY // 8] &= ~(1 << ECHO_REPLY % 8)
-    # the kernel reads eight 32-bit words of its own byte order
-    words = struct.pack("=8I", *struct.unpack("<8I", blocked))
-    opened.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, words)
+    blocked = [0xFFFFFFFF] * 8
+    blocked[ECHO_REPLY // 32] &= ~(1 << ECHO_REPLY % 32)
+    opened.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack("=8I", *blocked))
     opened.connect((destination, 0))
     return opened
 
