@@ -15,11 +15,11 @@ from pathlib import Path
 from zlib import crc32
 
 from mcoa.runtime.errors import CommandError, NoPermissionError
+from mcoa.runtime.locks import lock_file
 from mcoa.runtime.store_compaction import Compaction
 from mcoa.runtime.store_file import (
     Replacement,
     beside,
-    lock_file,
     sync_directory,
     write_all,
 )

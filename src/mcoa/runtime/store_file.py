@@ -1,7 +1,6 @@
 """Files that keep what was written to them: whole writes, synced, replaced in one step."""
 
 import os
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 _SYNC_EVERY = 1 << 18  # octets; a sync of everything at the end would be a long pause
@@ -21,23 +20,6 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def lock_file(path: Path) -> int | None:
-    """Return the descriptor of a lock that ends with the process; None when another holds it.
-
-    The file is never removed: a lock on a removed name would exclude nobody.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        flock(descriptor, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def beside(path: Path) -> Path:
