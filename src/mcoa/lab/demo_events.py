@@ -14,6 +14,13 @@ class GroundFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The network stands; pairs of a node's name and its namespace as ip(8) knows it."""
+
+    namespaces: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepBegan:
     """A step begins; the one before it is over."""
 
@@ -56,4 +63,4 @@ class Finished:
     result: DemoResult
 
 
-Event = GroundFound | StepBegan | Found | Reading | Finished
+Event = GroundFound | Built | StepBegan | Found | Reading | Finished

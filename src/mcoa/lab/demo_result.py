@@ -39,6 +39,19 @@ class CutResult:
     moved_to: str | None
     recovered_s: float | None = None
 
+    def sentence(self) -> str:
+        """Return the result for people."""
+        words = [f"{self.link} cut: echo silent for {self.gap_ms:.0f} ms, {self.lost} lost"]
+        if self.moved_to is not None and self.surviving_rtt_ms is not None:
+            words.append(f"went on over {self.moved_to} ({self.surviving_rtt_ms:.0f} ms)")
+        if self.tcp_gap_ms is not None:
+            words.append(f"TCP transfer {self.tcp_gap_ms:.0f} ms")
+        if self.message_gap_ms is not None:
+            words.append(f"TCP messages {self.message_gap_ms:.0f} ms")
+        if not self.tcp_survived:
+            words.append("TCP connections were lost")
+        return "; ".join(words)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:

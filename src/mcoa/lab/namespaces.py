@@ -137,6 +137,10 @@ class Namespaces:
     def __getitem__(self, name: str) -> Namespace:
         return self._namespaces[name]
 
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Return short and full name of every namespace."""
+        return tuple((name, each.full_name) for name, each in self._namespaces.items())
+
     def start(
         self,
         namespace: Namespace,

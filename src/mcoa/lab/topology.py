@@ -106,19 +106,32 @@ class Network:
     def __init__(self, namespaces: Namespaces, topology: Topology) -> None:
         self.namespaces = namespaces
         self.topology = topology
-        self._carrier_changed = -CARRIER_SPACING_S
+        self._carrier_changed_s = -CARRIER_SPACING_S
+        self._cut: set[str] = set()
         self._relay = _build(namespaces, topology)
 
     def __getitem__(self, name: str) -> Namespace:
         return self.namespaces[name]
 
-    def cut(self, *names: str) -> None:
-        """Take the carrier of links away without notice, as a radio that loses its cell."""
-        self._set_carrier(names, "down")
+    def cut(self, *names: str) -> float:
+        """Take the carrier of links away without notice, as a radio that loses its cell.
 
-    def restore(self, *names: str) -> None:
-        """Give links their carrier back."""
-        self._set_carrier(names, "up")
+        Returns the monotonic time of the cut, which waits until the last change of a carrier
+        is more than a second ago.
+        """
+        cut_s = self._set_carrier(names, "down")
+        self._cut.update(names)
+        return cut_s
+
+    def restore(self, *names: str) -> float:
+        """Give links their carrier back; waits and returns as `cut` does."""
+        restored_s = self._set_carrier(names, "up")
+        self._cut.difference_update(names)
+        return restored_s
+
+    def has_carrier(self, name: str) -> bool:
+        """Tell whether a link has its carrier, as far as the laboratory is concerned."""
+        return name not in self._cut
 
     def blackhole(self, name: str) -> None:
         """Lose everything on a link from now on, with its carrier up at both ends."""
@@ -155,13 +168,15 @@ class Network:
             if interface == link.name and address in link.prefix
         }
 
-    def _set_carrier(self, names: tuple[str, ...], state: str) -> None:
-        wait_s = self._carrier_changed + CARRIER_SPACING_S - time.monotonic()
+    def _set_carrier(self, names: tuple[str, ...], state: str) -> float:
+        wait_s = self._carrier_changed_s + CARRIER_SPACING_S - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
         links = [self.topology.link(name) for name in names]
+        begun_s = time.monotonic()
         self[AIR].ip(*[f"link set {link.near} {state}" for link in links])
-        self._carrier_changed = time.monotonic()
+        self._carrier_changed_s = time.monotonic()
+        return begun_s
 
     def _tell_relay(self, command: str) -> None:
         if self._relay.stdin is None or self._relay.poll() is not None:

@@ -1,0 +1,153 @@
+"""The two daemons of the laboratory: their configuration files, their start and their state."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from mcoa.lab.namespaces import LabError
+from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
+from mcoa.runtime.control_client import request
+from mcoa.runtime.errors import CommandError, NotRunningError
+
+AGENT, NODE = "agent", "node"
+REGISTERED = "registered"
+
+_COMMON = """\
+security = "none"
+runtime_directory = "{directory}"
+state_directory = "{directory}/{name}-state"
+"""
+_AGENT = """\
+role = "home-agent"
+name = "agent"
+{common}
+[home-agent]
+address = "{topology.home_agent}"
+home_link = "eth0"
+home_prefixes = ["{topology.home_prefix}"]
+mobile_nodes = ["{topology.home_address}"]
+"""
+_NODE = """\
+role = "mobile-node"
+name = "node"
+{common}
+[mobile-node]
+home_address = "{topology.home_address}"
+home_agent = "{topology.home_agent}"
+multiple_care_of = {multiple_care_of}
+"""
+_LINK = """
+[[link]]
+name = "{link.name}"
+interface = "{link.name}"
+bid = {link.bid}
+weight = {link.rate_mbit_s}
+"""
+
+
+def agent_configuration(topology: Topology, directory: Path) -> str:
+    """Return the home agent's configuration file."""
+    common = _COMMON.format(directory=directory, name=AGENT)
+    return _AGENT.format(topology=topology, common=common)
+
+
+def node_configuration(
+    topology: Topology, directory: Path, *, multiple_care_of: bool = True
+) -> str:
+    """Return the mobile node's configuration file."""
+    common = _COMMON.format(directory=directory, name=NODE)
+    head = _NODE.format(
+        topology=topology,
+        common=common,
+        multiple_care_of="true" if multiple_care_of else "false",
+    )
+    return head + "".join(_LINK.format(link=link) for link in topology.links)
+
+
+class NodesLike(Protocol):
+    """What the demonstration needs of the nodes, so that tests can put others in."""
+
+    def start_agent(self) -> None:
+        """Start the home agent."""
+
+    def start_node(self, *, multiple_care_of: bool = True) -> None:
+        """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
+
+    def stop_node(self) -> None:
+        """Stop the mobile node in order."""
+
+    def registered(self) -> tuple[str, ...]:
+        """Return the links that the mobile node has registered."""
+
+    def bindings(self) -> dict[str, str]:
+        """Return the state of the binding of each link."""
+
+
+class Nodes:
+    """Home agent and mobile node as real daemons in their namespaces."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._directory = network.namespaces.directory
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_agent(self) -> None:
+        """Start the home agent."""
+        text = agent_configuration(self._network.topology, self._directory)
+        self._start(AGENT, HOME_AGENT, text)
+
+    def start_node(self, *, multiple_care_of: bool = True) -> None:
+        """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
+        text = node_configuration(
+            self._network.topology, self._directory, multiple_care_of=multiple_care_of
+        )
+        self._start(NODE, MOBILE_NODE, text)
+
+    def stop_node(self) -> None:
+        """Stop the mobile node in order: it de-registers."""
+        self._network.namespaces.stop(self._running.pop(NODE))
+
+    def registered(self) -> tuple[str, ...]:
+        """Return the links that the mobile node has registered, by its own account."""
+        return tuple(name for name, state in self.bindings().items() if state == REGISTERED)
+
+    def bindings(self) -> dict[str, str]:
+        """Return the state of the binding of each link; nothing while the node is away.
+
+        LabError if a daemon has died.
+        """
+        self._check()
+        if NODE not in self._running:
+            return {}
+        try:
+            status = request(self._directory / f"{NODE}.sock", {"command": "status"})
+        except (NotRunningError, CommandError):  # it is still starting
+            return {}
+        return {
+            str(binding["link"]): str(binding["state"])
+            for binding in status["bindings"]
+            if binding["link"] is not None
+        }
+
+    def log(self, name: str) -> Path:
+        """Return the file with what a daemon wrote."""
+        return self._directory / f"{name}.log"
+
+    def _check(self) -> None:
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                lines = self.log(name).read_text("utf-8", "replace").strip().splitlines()
+                said = " | ".join(lines[-3:]) or "nothing"
+                raise LabError(f"the {name} ended with {process.returncode}; it said: {said}")
+
+    def _start(self, name: str, namespace: str, text: str) -> None:
+        path = self._directory / f"{name}.toml"
+        path.write_text(text, "utf-8")
+        with self.log(name).open("ab") as log:
+            self._running[name] = self._network.namespaces.start(
+                self._network[namespace],
+                [sys.executable, "-m", "mcoa", "run", str(path)],
+                stdout=log,
+                stderr=log,
+            )
