@@ -81,6 +81,7 @@ class MobileNode:
         self._sequence = rng.randrange(0x10000)
         self._links: dict[str, tuple[IPv6Address, ...]] = {}
         self._afresh = True
+        self._gather_until_s: float | None = None
         self._outstanding: Outstanding | None = None
         self._round_trip_s: dict[IPv6Address, float] = {}
         self._pace = Pace()
@@ -127,7 +128,7 @@ class MobileNode:
         for timer in list(self._timers.expire(now)):
             match timer:
                 case _Timer.GATHER | _Timer.PACE:
-                    actions += self._update(now)
+                    actions += self._after_event(now)
                 case _Timer.RETRANSMIT:
                     actions += self._retransmit(now)
                 case _Timer.UPKEEP:
@@ -218,14 +219,13 @@ class MobileNode:
 
     def _gathers(self, now: float) -> bool:
         """Tell whether the first update still waits for other links."""
-        if _Timer.GATHER not in self._timers:
-            if self._outstanding is not None or not self._afresh:
-                return False
-            self._timers.set(_Timer.GATHER, now + self.policy.gather_s)
+        if self._gather_until_s is None:
+            self._gather_until_s = now + self.policy.gather_s
+            self._timers.set(_Timer.GATHER, self._gather_until_s)
         if all(self._links.get(policy.name) for policy in self.policy.links):
+            self._gather_until_s = now
             self._timers.stop(_Timer.GATHER)
-            return False
-        return True
+        return now < self._gather_until_s
 
     def _update(self, now: float, attempt: int = 0) -> list[Action]:
         """Send one update about all that the agent does not know, if there is anything."""
@@ -409,7 +409,7 @@ class MobileNode:
     def _error(self, message: BindingError, envelope: Envelope, now: float) -> list[Action]:
         if envelope.source != self.policy.home_agent:
             return [Report(event="error-from-stranger")]
-        if message.status is not BindingErrorStatus.UNKNOWN_BINDING:
+        if message.status is not BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS:
             return [Report(event="agent-lacks-message-type")]
         if not self._afresh:
             self._afresh = True

@@ -2,6 +2,7 @@
 
 _BURST = 6
 _PER_SECOND = 3.0  # RFC 6275 §12, MAX_UPDATE_RATE
+_ROUNDING = 1e-6  # else the time that next_s() names could turn out to be too early
 
 
 class Pace:
@@ -16,7 +17,7 @@ class Pace:
     def allows(self, now: float) -> bool:
         """Take a token if there is one."""
         self._fill(now)
-        if self._tokens < 1.0:
+        if self._tokens < 1.0 - _ROUNDING:
             return False
         self._tokens -= 1.0
         return True
