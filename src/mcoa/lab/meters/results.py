@@ -44,10 +44,16 @@ class EchoResult:
         )
 
     def longest_silence(self, start_s: float = 0.0) -> float:
-        """Return the longest time without an answer that ended after `start_s`, in seconds."""
+        """Return the longest time without an answer that ended after `start_s`, in seconds.
+
+        A silence that lasts to the end of the train is one, too.
+        """
         arrivals = sorted(each for each in self.received_s if each is not None)
-        first = max(1, bisect_right(arrivals, start_s))
-        pairs = zip(arrivals[first - 1 :], arrivals[first:], strict=False)
+        bounds = [self.sent_s[0], *arrivals]
+        if self.sent_s[-1] > bounds[-1]:
+            bounds.append(self.sent_s[-1])
+        first = max(1, bisect_right(bounds, start_s))
+        pairs = zip(bounds[first - 1 :], bounds[first:], strict=False)
         return max((later - earlier for earlier, later in pairs), default=0.0)
 
     def round_trip(self, start_s: float, end_s: float) -> float | None:
