@@ -161,16 +161,23 @@ class Reassembler:
         end = offset + len(part)
         if partial.parts.get(offset) == part and (not last or partial.total == end):
             return False  # the network made a copy (RFC 8200 4.5)
-        if len(partial.parts) >= _MOST_FRAGMENTS or _overlaps(partial, offset, end, last=last):
-            self.drops[FragmentDrop.OVERLAPPING] += 1
-            partial.poisoned = True  # RFC 5722: what follows of this packet is dropped as well
-            partial.parts.clear()
-            self._charge(partial, _COST_OF_A_PACKET - partial.octets)
+        if _overlaps(partial, offset, end, last=last):
+            self._poison(partial, FragmentDrop.OVERLAPPING)
+            return False
+        if len(partial.parts) >= _MOST_FRAGMENTS:
+            self._poison(partial, FragmentDrop.NO_ROOM)
             return False
         partial.parts[offset] = part
         if last:
             partial.total = end
         return True
+
+    def _poison(self, partial: _Partial, why: FragmentDrop) -> None:
+        """Drop a packet and all that follows of it (RFC 5722)."""
+        self.drops[why] += 1
+        partial.poisoned = True
+        partial.parts.clear()
+        self._charge(partial, _COST_OF_A_PACKET - partial.octets)
 
     def _charge(self, partial: _Partial, octets: int) -> None:
         partial.octets += octets

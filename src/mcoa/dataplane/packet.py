@@ -124,6 +124,21 @@ def _key_of(packet: bytes, upper: Upper) -> bytes:
     return _ordered(protocol, source, destination)
 
 
+def shortcut(packet: bytes) -> bytes:
+    """Return octets that tell the flow of a packet without a look at its headers.
+
+    Mostly 6..44: next header, hop limit, addresses, ports. Empty for a packet whose flow only
+    its header chain tells.
+    """
+    protocol = packet[6] if len(packet) >= BASE_LENGTH else FRAGMENT
+    if protocol in PORT_PROTOCOLS:
+        return packet[6:44]
+    if protocol == ICMPV6:
+        echo = len(packet) >= BASE_LENGTH + 8 and packet[40] in _ECHO
+        return packet[6:41] + packet[44:46] if echo else b""
+    return b"" if protocol in _SKIPPED or protocol == FRAGMENT else packet[6:40]
+
+
 def _quoted_key(quoted: bytes) -> bytes | None:
     upper = upper_layer(quoted) if len(quoted) >= BASE_LENGTH else None
     if upper is None or upper[0] == FRAGMENT:

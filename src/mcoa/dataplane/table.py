@@ -33,9 +33,10 @@ class ForwardingTable:
     """Bindings and flows of all home addresses; addresses are sixteen octets, times monotonic.
 
     Attributes:
-        outbound, inbound: from the octets 6..44 of a packet (next header, hop limit, addresses,
-            ports) to its flow, so that a packet of a known flow needs one look. An entry may be
-            used while the flow is fresh and its path has room; else the full way is to be gone.
+        bindings: what replace() was given last, to look at only.
+        outbound, inbound: from the shortcut() of a packet to its flow, so that a packet of a
+            known flow needs one look. An entry may be used while the flow is fresh and its path
+            has room; else the full way is to be gone.
     """
 
     def __init__(
@@ -70,28 +71,24 @@ class ForwardingTable:
         self._most_flows = most_flows
         self._most_flows_a_home = most_flows_a_home
         self._most_idle_homes = most_idle_homes
-        self._bindings: dict[bytes, tuple[Path, ...]] = {}
         self._homes: dict[bytes, Home] = {}
         self._recency = Recency(active_s)
+        self.bindings: dict[bytes, tuple[Path, ...]] = {}
         self.outbound: dict[bytes, Flow] = {}
         self.inbound: dict[bytes, Flow] = {}
 
     def __len__(self) -> int:
         """Return the number of bound home addresses."""
-        return len(self._bindings)
+        return len(self.bindings)
 
     def __contains__(self, home_address: object) -> bool:
         """Tell whether the home address is bound."""
-        return home_address in self._bindings
+        return home_address in self.bindings
 
     @property
     def flow_count(self) -> int:
         """Flows remembered at present."""
         return len(self._recency)
-
-    def paths_of(self, home_address: bytes) -> tuple[Path, ...]:
-        """Return what replace() was given last."""
-        return self._bindings.get(home_address, ())
 
     def states_of(self, home_address: bytes) -> tuple[PathState, ...]:
         """Return the paths of a home address with their counters, bound ones first."""
@@ -110,14 +107,14 @@ class ForwardingTable:
         A path keeps its flows while its BID stays, also with a new care-of address. The first
         of the paths counts as verified most recently until packets tell otherwise.
         """
-        if self._bindings.get(home_address, ()) == paths:
+        if self.bindings.get(home_address, ()) == paths:
             return
         if len({path.bid for path in paths}) != len(paths):
             raise ValueError("two paths of one home address have the same BID")
         if paths:
-            self._bindings[home_address] = paths
+            self.bindings[home_address] = paths
         else:
-            del self._bindings[home_address]
+            del self.bindings[home_address]
         home = self._homes.get(home_address)
         if home is not None:
             self._adopt(home, paths)
@@ -160,7 +157,7 @@ class ForwardingTable:
 
         All the BIDs of the inner source are looked at (RFC 5648 9).
         """
-        for path in self._bindings.get(inner_source, ()):
+        for path in self.bindings.get(inner_source, ()):
             if path.care_of_address == outer_source:
                 return path.bid
         return None
@@ -217,7 +214,7 @@ class ForwardingTable:
         outbound: bytes = b"",
         inbound: bytes = b"",
     ) -> None:
-        """Let octets 6..44 of a packet lead to its flow, if the flow has no more than a few."""
+        """Let the shortcut() of a packet lead to its flow, up to a few for each flow."""
         home = self._homes.get(home_address)
         flow = home.flows.get(flow_key) if home else None
         if flow is None:
@@ -270,9 +267,9 @@ class ForwardingTable:
 
     def _home(self, home_address: bytes) -> Home | None:
         home = self._homes.get(home_address)
-        if home is None and home_address in self._bindings:
+        if home is None and home_address in self.bindings:
             home = self._homes[home_address] = Home(home_address)
-            self._adopt(home, self._bindings[home_address])
+            self._adopt(home, self.bindings[home_address])
         return home
 
     def _adopt(self, home: Home, paths: tuple[Path, ...]) -> None:

@@ -1,0 +1,336 @@
+"""The home agent's forwarder: from its device, and back to it (RFC 6275 10.4, RFC 5648 9).
+
+Routed to the device are the service address and the bound home addresses. So one reader gets
+tunnel packets from mobile nodes, packets for them, and the signalling; what it writes, the
+kernel routes on.
+"""
+
+from collections.abc import Callable
+from random import Random
+from struct import Struct
+from typing import Final
+
+from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.fragment import Reassembler, fragment_packet
+from mcoa.dataplane.icmp import (
+    ADDRESS_UNREACHABLE,
+    PORT_UNREACHABLE,
+    ErrorSource,
+    echo_reply,
+)
+from mcoa.dataplane.packet import (
+    BASE_LENGTH,
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    ICMPV6,
+    IPV6,
+    MINIMUM_MTU,
+    MOBILITY_HEADER,
+    PORT_PROTOCOLS,
+    FlowClassifier,
+    is_forwardable,
+    is_whole,
+    shortcut,
+    tunnel_prefix,
+    upper_layer,
+    with_lower_hop_limit,
+    with_outer_ecn,
+)
+from mcoa.dataplane.path import Path
+from mcoa.dataplane.path_mtu import quoted_tunnel_packet
+from mcoa.dataplane.table import ForwardingTable
+from mcoa.dataplane.tunnel import TunnelEntry
+from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
+from mcoa.wire.ipv6 import parse_packet
+from mcoa.wire.reader import ParseError
+
+_tunnel_header: Final = Struct("!4sH34s").pack
+_ERRORS_END: Final = 128
+
+
+class HomeAgentForwarder:
+    """Forwards packets of mobile nodes.
+
+    Attributes:
+        table: the bindings and flows; to be kept up to date by the owner.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: bytes,
+        write: Callable[[bytes], object],
+        deliver: Callable[[bytes], object],
+        report: Reporter,
+        rng: Random,
+        table: ForwardingTable | None = None,
+    ) -> None:
+        """Make a forwarder.
+
+        Args:
+            address: the service address, sixteen octets.
+            write: gives a packet to the device, for the kernel to route.
+            deliver: gives a packet to the control plane: Mobility Headers, Home Address
+                options, and ICMPv6 that is not about tunnel packets; whole, with its header.
+            report: told of drops that an operator should know of, at a bounded rate.
+            rng: draws the identification of fragments.
+            table: another one than the default, for other limits; it must follow inbound
+                packets and make prefixes with prefix_from(address).
+        """
+        self.table = table or ForwardingTable(follows_inbound=True, prefix=prefix_from(address))
+        self._address = address
+        self._write = write
+        self._deliver = deliver
+        self._rng = rng
+        self._drops = Drops(report)
+        self._errors = ErrorSource(address)
+        self._reassembler = Reassembler()
+        self._classifier = FlowClassifier()
+        self._bound = self.table.bindings
+        self._outbound = self.table.outbound
+        self._inbound = self.table.inbound
+        self._entry = TunnelEntry(
+            emit=self._emit,
+            answer=self._send,
+            errors=self._errors,
+            drops=self._drops,
+            rng=rng,
+        )
+
+    def from_device(self, packet: bytes, now: float) -> None:
+        """Take a packet that the kernel routed to the device."""
+        if packet[24:40] == self._address:
+            if packet[6] != IPV6:
+                self._to_service_address(packet, now)
+                return
+            flow = self._inbound.get(packet[46:84]) or self._inbound.get(shortcut(packet[40:]))
+            if (
+                flow is not None
+                and now < flow.fresh_until_s
+                and flow.path.room  # neither unbound nor down
+                and packet[8:24] == flow.path.path.care_of_address
+                and packet[40] & 0xF0 == 0x60
+                and not (packet[1] ^ packet[41]) & 0x30  # equal ECN needs no thought
+                and (packet[44] << 8 | packet[45]) + 80 == len(packet)
+                and packet[64:80] not in self._bound
+            ):
+                path = flow.path
+                path.packets_in += 1
+                path.octets_in += len(packet) - 40
+                self._write(packet[40:])
+                return
+            self._from_tunnel(packet, BASE_LENGTH, now)
+            return
+        flow = self._outbound.get(packet[6:44]) or self._outbound.get(shortcut(packet))
+        size = len(packet)
+        if flow is not None and now < flow.fresh_until_s and size <= flow.path.room:
+            path = flow.path
+            path.packets_out += 1
+            path.octets_out += size
+            self._write(_tunnel_header(packet[:4], size, path.prefix) + packet)
+            return
+        self._to_home_address(packet, now)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return counters for a status view."""
+        return Snapshot(
+            home_addresses=len(self.table),
+            flows=self.table.flow_count,
+            paths=tuple(path_counters(self.table, now)),
+            drops=self._drops.occurred(),
+            fragments={
+                "made": self._entry.fragments_made,
+                "reassembled": self._reassembler.reassembled,
+                **{str(why): count for why, count in self._reassembler.drops.items() if count},
+            },
+        )
+
+    def expire(self, now: float) -> None:
+        """Forget old flows and fragments; once a second is good."""
+        self.table.expire(now)
+        self._reassembler.expire(now)
+
+    # --- towards mobile nodes
+
+    def _to_home_address(self, packet: bytes, now: float) -> None:
+        if packet[24:25] == b"\xff":
+            return  # the kernel's own multicast on the device
+        if not is_whole(packet):
+            self._drops.count(DropReason.MALFORMED)
+            return
+        if not is_forwardable(packet):
+            self._drops.count(DropReason.NOT_FORWARDABLE)
+            return
+        home_address = packet[24:40]
+        if packet[6] == IPV6 and packet[8:24] == self._address:
+            self._drops.report(DropReason.LOOP, packet[8:24], home_address, now)
+            return
+        key = self._classifier.key(packet)
+        path = self.table.route(home_address, key, now)
+        if path is None:
+            self._drops.count(DropReason.NO_BINDING)
+            self._answer(self._errors.unreachable(packet, ADDRESS_UNREACHABLE, now), now)
+            return
+        if key is not None:
+            self.table.shorten(home_address, key, outbound=shortcut(packet))
+        self._entry.send(path, packet, now)
+
+    def _send(self, packet: bytes, now: float) -> None:
+        """Send a packet of our own; one for a mobile node has to go through its tunnel."""
+        if packet[24:40] in self._bound:
+            self.from_device(packet, now)
+        else:
+            self._write(packet)
+
+    def _answer(self, packet: bytes | None, now: float) -> None:
+        if packet is not None:
+            self._send(packet, now)
+
+    def _emit(self, _path: Path, packet: bytes) -> None:
+        self._write(packet)
+
+    # --- from mobile nodes
+
+    def _from_tunnel(self, packet: bytes, at: int, now: float) -> None:
+        """Take a tunnel packet whose inner packet starts at `at`."""
+        outer_source, inner = packet[8:24], packet[at:]
+        if not is_whole(inner):
+            self._drops.report(DropReason.MALFORMED, outer_source, inner[8:24], now)
+            return
+        inner_source = inner[8:24]
+        bid = self.table.accept(outer_source, inner_source)
+        state = None if bid is None else self.table.state(inner_source, bid)
+        if bid is None or state is None:
+            self._drops.report(DropReason.NOT_REGISTERED, outer_source, inner_source, now)
+            return
+        if not is_forwardable(inner):
+            self._drops.report(DropReason.NOT_FORWARDABLE, outer_source, inner_source, now)
+            return
+        state.packets_in += 1
+        state.octets_in += len(inner)
+        key = self._classifier.key(inner)
+        self.table.learn(inner_source, key, bid, now)
+        marked = with_outer_ecn(inner, packet[1] >> 4 & 3)
+        if marked is None:
+            self._drops.count(DropReason.CONGESTION)
+            return
+        self._onward(marked, key, now)
+
+    def _onward(self, packet: bytes, key: bytes | None, now: float) -> None:
+        """Forward a packet that came out of a tunnel."""
+        destination = packet[24:40]
+        if destination == self._address:
+            self._to_service_address(packet, now, tunnelled=True)
+        elif destination in self._bound:
+            lowered = with_lower_hop_limit(packet)
+            if lowered is None:
+                self._drops.count(DropReason.HOP_LIMIT)
+                self._answer(self._errors.hop_limit_exceeded(packet, now), now)
+            else:
+                self.from_device(lowered, now)
+        else:
+            if key is not None:
+                self.table.shorten(packet[8:24], key, inbound=shortcut(packet))
+            self._write(packet)
+
+    # --- to the agent itself
+
+    def _to_service_address(
+        self, packet: bytes, now: float, *, tunnelled: bool = False
+    ) -> None:
+        upper = upper_layer(packet) if is_whole(packet) else None
+        if upper is None:
+            self._drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
+            return
+        protocol, offset, fragment = upper
+        if fragment:
+            whole = self._reassembler.add(packet, now)
+            if whole is not None:
+                self._reassembled(whole, now, tunnelled=tunnelled)
+        elif tunnelled and protocol != ICMPV6:
+            self._refuse(packet, protocol, now)
+        elif protocol == IPV6:
+            if offset == BASE_LENGTH or self._may_be_skipped(packet, now):
+                self._from_tunnel(packet, offset, now)
+        elif protocol == MOBILITY_HEADER or packet[6] == DESTINATION_OPTIONS:
+            self._deliver(packet)
+        elif protocol == ICMPV6:
+            self._icmpv6(packet, offset, now)
+        else:
+            self._refuse(packet, protocol, now)
+
+    def _may_be_skipped(self, packet: bytes, now: float) -> bool:
+        """Tell whether the extension headers of a tunnel packet are harmless.
+
+        A tunnel encapsulation limit is; a home address has no place there.
+        """
+        try:
+            parsed = parse_packet(packet)
+        except ParseError:
+            parsed = None
+        if parsed and not parsed.home_address and not parsed.routing_home_address:
+            return True
+        self._drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
+        return False
+
+    def _reassembled(self, packet: bytes, now: float, *, tunnelled: bool) -> None:
+        upper = upper_layer(packet)
+        if upper is None or upper[0] == FRAGMENT or upper[2]:
+            self._drops.count(DropReason.MALFORMED)  # fragments of fragments
+        else:
+            self._to_service_address(packet, now, tunnelled=tunnelled)
+
+    def _refuse(self, packet: bytes, protocol: int, now: float) -> None:
+        self._drops.count(DropReason.NOT_SERVED)
+        if protocol in PORT_PROTOCOLS:
+            self._answer(self._errors.unreachable(packet, PORT_UNREACHABLE, now), now)
+
+    def _icmpv6(self, packet: bytes, offset: int, now: float) -> None:
+        source = packet[8:24]
+        if not is_forwardable(packet):
+            self._drops.count(DropReason.NOT_FORWARDABLE)
+            return
+        try:
+            message = parse_icmpv6(packet[offset:], source, self._address)
+        except ParseError:
+            self._drops.count(DropReason.MALFORMED)
+            return
+        match message:
+            case EchoRequest():
+                self._echo(message, source, now)
+            case PacketTooBig() if self._about_a_tunnel(message.invoking_packet):
+                self._too_big(message, now)
+            case _ if packet[offset] < _ERRORS_END and self._about_a_tunnel(
+                packet[offset + 8 :]
+            ):
+                pass  # a path that does not deliver is found by probes, not by hearsay
+            case _:
+                self._deliver(packet)
+
+    def _echo(self, request: EchoRequest, source: bytes, now: float) -> None:
+        reply = echo_reply(request, self._address, source)
+        if len(reply) <= MINIMUM_MTU:
+            self._send(reply, now)
+            return
+        for fragment in fragment_packet(reply, MINIMUM_MTU, self._rng.getrandbits(32)):
+            self._send(fragment, now)
+
+    def _about_a_tunnel(self, invoking_packet: bytes) -> bool:
+        quoted = quoted_tunnel_packet(invoking_packet)
+        return quoted is not None and quoted.outer_source == self._address
+
+    def _too_big(self, message: PacketTooBig, now: float) -> None:
+        """Believe that a path takes less, if it quotes a tunnel packet of ours."""
+        quoted = quoted_tunnel_packet(message.invoking_packet)
+        if quoted is None:
+            return
+        home_address = quoted.inner[24:40]
+        bid = self.table.accept(quoted.outer_destination, home_address)
+        state = None if bid is None else self.table.state(home_address, bid)
+        if state is not None:
+            self._entry.relay_too_big(state, message.mtu, quoted.inner, now)
+
+
+def prefix_from(address: bytes) -> Callable[[bytes], bytes]:
+    """Return what makes the constant part of tunnel headers from the agent to care-of addresses."""
+    return lambda care_of_address: tunnel_prefix(address, care_of_address)

@@ -1,0 +1,203 @@
+"""The mobile node's forwarder: its own packets into tunnels, and out of them (RFC 6275 11.3).
+
+The device takes what leaves from the home address; each path has sockets of its own, bound to
+its care-of address and link, so a path goes out of its link whatever the routes say.
+"""
+
+from collections.abc import Callable
+from random import Random
+from struct import Struct
+from typing import Final
+
+from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.packet import (
+    BASE_LENGTH,
+    FlowClassifier,
+    is_forwardable,
+    is_whole,
+    shortcut,
+    tunnel_prefix,
+    with_outer_ecn,
+)
+from mcoa.dataplane.table import ForwardingTable
+from mcoa.dataplane.tunnel import Emit, TunnelEntry
+
+_tunnel_header: Final = Struct("!4sH34s").pack
+
+
+class MobileNodeForwarder:
+    """Forwards the packets of one home address.
+
+    Attributes:
+        table: the paths and flows; to be kept up to date by the owner.
+    """
+
+    def __init__(
+        self,
+        *,
+        home_address: bytes,
+        home_agent: bytes,
+        send: Emit,
+        write: Callable[[bytes], object],
+        report: Reporter,
+        rng: Random,
+        table: ForwardingTable | None = None,
+    ) -> None:
+        """Make a forwarder.
+
+        Args:
+            home_address: sixteen octets.
+            home_agent: the service address of the home agent.
+            send: sends a whole outer packet, header included, over a path; returns None or 0,
+                or what the path takes when the packet was larger and so was not sent.
+            write: gives a packet to the device, for the kernel to receive.
+            report: told of drops that an operator should know of, at a bounded rate.
+            rng: draws the identification of fragments.
+            table: another one than the default, for other limits; it must make prefixes with
+                prefix_to(home_agent).
+        """
+        self.table = table or ForwardingTable(
+            follows_inbound=False, prefix=prefix_to(home_agent), most_flows_a_home=1 << 16
+        )
+        self._home_address = home_address
+        self._home_agent = home_agent
+        self._send = send
+        self._write = write
+        self._drops = Drops(report)
+        # Errors come from the far end of the tunnel: the kernel takes none from itself.
+        self._errors = ErrorSource(home_agent)
+        self._classifier = FlowClassifier()
+        self._outbound = self.table.outbound
+        self._inbound = self.table.inbound
+        self._entry = TunnelEntry(
+            emit=send, answer=self._answer, errors=self._errors, drops=self._drops, rng=rng
+        )
+
+    def from_device(self, packet: bytes, now: float) -> None:
+        """Take a packet that the kernel routed to the device."""
+        flow = self._outbound.get(packet[6:44]) or self._outbound.get(shortcut(packet))
+        size = len(packet)
+        if flow is not None and now < flow.fresh_until_s and size <= flow.path.room:
+            path = flow.path
+            refused = self._send(
+                path.path, _tunnel_header(packet[:4], size, path.prefix) + packet
+            )
+            if not refused:
+                path.packets_out += 1
+                path.octets_out += size
+                return
+            path.mtu.reduce(refused, now)
+        self._into_tunnel(packet, now)
+
+    def from_tunnel(
+        self, outer_source: bytes, bid: int, inner: bytes, traffic_class: int, now: float
+    ) -> None:
+        """Take the inside of a tunnel packet that came to the care-of address of `bid`.
+
+        `traffic_class` is the one of the tunnel header; its ECN field matters.
+        """
+        flow = self._inbound.get(inner[6:44]) or self._inbound.get(shortcut(inner))
+        if (
+            flow is not None
+            and now < flow.fresh_until_s
+            and flow.path.path.bid == bid
+            and outer_source == self._home_agent
+            and inner[0] & 0xF0 == 0x60
+            and not (inner[1] >> 4 ^ traffic_class) & 3  # equal ECN needs no thought
+            and (inner[4] << 8 | inner[5]) + 40 == len(inner)
+        ):
+            path = flow.path
+            path.packets_in += 1
+            path.octets_in += len(inner)
+            self._write(inner)
+            return
+        self._out_of_tunnel(outer_source, bid, inner, traffic_class, now)
+
+    def packet_too_big(self, bid: int, mtu: int, quoted: bytes, now: float) -> None:
+        """Take what the network said about a packet of path `bid`.
+
+        The caller knows that the outer packet was ours: the kernel matched it with the path's
+        socket. `quoted` is the start of the inner packet.
+        """
+        state = self.table.state(self._home_address, bid)
+        if state is None or len(quoted) < BASE_LENGTH or quoted[8:24] != self._home_address:
+            return
+        self._entry.relay_too_big(state, mtu, quoted, now)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return counters for a status view."""
+        return Snapshot(
+            home_addresses=len(self.table),
+            flows=self.table.flow_count,
+            paths=tuple(path_counters(self.table, now)),
+            drops=self._drops.occurred(),
+            fragments={"made": self._entry.fragments_made},
+        )
+
+    def expire(self, now: float) -> None:
+        """Forget old flows; once a second is good."""
+        self.table.expire(now)
+
+    def _into_tunnel(self, packet: bytes, now: float) -> None:
+        if packet[24:25] == b"\xff" or packet[8:10] == b"\xfe\x80":
+            return  # the kernel's own multicast and link-local chatter on the device
+        if not is_whole(packet):
+            self._drops.count(DropReason.MALFORMED)
+            return
+        if packet[8:24] != self._home_address:
+            self._drops.count(DropReason.NOT_HOME_ADDRESS)
+            return
+        if not is_forwardable(packet):
+            self._drops.count(DropReason.NOT_FORWARDABLE)
+            return
+        key = self._classifier.key(packet)
+        path = self.table.route(self._home_address, key, now)
+        if path is None:
+            self._drops.count(DropReason.NO_BINDING)
+            return
+        if key is not None:
+            self.table.shorten(self._home_address, key, outbound=shortcut(packet))
+        self._entry.send(path, packet, now)
+
+    def _out_of_tunnel(
+        self, outer_source: bytes, bid: int, inner: bytes, traffic_class: int, now: float
+    ) -> None:
+        source = inner[8:24]
+        if outer_source != self._home_agent:
+            self._drops.report(DropReason.NOT_FROM_HOME_AGENT, outer_source, source, now)
+            return
+        if not is_whole(inner):
+            self._drops.report(DropReason.MALFORMED, outer_source, source, now)
+            return
+        if inner[24:40] != self._home_address:
+            self._drops.report(DropReason.NOT_HOME_ADDRESS, outer_source, source, now)
+            return
+        if not is_forwardable(inner):
+            self._drops.report(DropReason.NOT_FORWARDABLE, outer_source, source, now)
+            return
+        self._learn(bid, inner, now)
+        marked = with_outer_ecn(inner, traffic_class & 3)
+        if marked is None:
+            self._drops.count(DropReason.CONGESTION)
+        else:
+            self._write(marked)
+
+    def _learn(self, bid: int, inner: bytes, now: float) -> None:
+        state = self.table.state(self._home_address, bid)
+        if state is None:
+            return  # the path was given up while the packet was on its way
+        state.packets_in += 1
+        state.octets_in += len(inner)
+        key = self._classifier.key(inner)
+        self.table.learn(self._home_address, key, bid, now)
+        if key is not None:
+            self.table.shorten(self._home_address, key, inbound=shortcut(inner))
+
+    def _answer(self, packet: bytes, _now: float) -> None:
+        self._write(packet)
+
+
+def prefix_to(home_agent: bytes) -> Callable[[bytes], bytes]:
+    """Return what makes the constant part of tunnel headers from care-of addresses to the agent."""
+    return lambda care_of_address: tunnel_prefix(care_of_address, home_agent)
