@@ -107,13 +107,15 @@ class _Chain:
     __slots__ = (
         "fragment",
         "home_address",
+        "lenient",
         "multicast",
         "routing_home_address",
         "tunnel_limit",
     )
 
-    def __init__(self, destination: IPv6Address) -> None:
+    def __init__(self, destination: IPv6Address, *, lenient: bool) -> None:
         self.multicast = destination.is_multicast
+        self.lenient = lenient
         self.home_address: IPv6Address | None = None
         self.routing_home_address: IPv6Address | None = None
         self.fragment: Fragment | None = None
@@ -129,6 +131,22 @@ def parse_packet(data: bytes) -> Ipv6Packet:
     Raises:
         ParseError: it is cut short, or a header in its chain is not what its RFC allows.
     """
+    return _parse(data, lenient=False)
+
+
+def decode_packet(data: bytes) -> Ipv6Packet:
+    """Read a packet like `parse_packet`, but skip also what a receiver would refuse.
+
+    Unknown options and routing headers say to a receiver that the packet is not for it; they
+    do not make it unreadable.
+
+    Raises:
+        ParseError: it is cut short, or a header in its chain is malformed.
+    """
+    return _parse(data, lenient=True)
+
+
+def _parse(data: bytes, *, lenient: bool) -> Ipv6Packet:
     if len(data) < HEADER_LENGTH:
         raise ParseError(len(data), f"an IPv6 header has 40 octets, {len(data)} are there")
     word, length, protocol, hop_limit, source, destination = _HEADER.unpack_from(data)
@@ -138,7 +156,7 @@ def parse_packet(data: bytes) -> Ipv6Packet:
         there = len(data) - HEADER_LENGTH
         raise ParseError(4, f"Payload Length is {length}, {there} octets are there")
     body = Reader(data, HEADER_LENGTH, HEADER_LENGTH + length)
-    chain = _Chain(IPv6Address(destination))
+    chain = _Chain(IPv6Address(destination), lenient=lenient)
     protocol = _walk(body, protocol, chain)
     return Ipv6Packet(
         source=IPv6Address(source),
@@ -195,7 +213,7 @@ def _parse_routing(body: Reader, start: int, chain: _Chain) -> None:
     """Read a routing header; the reader stands at its Routing Type (RFC 6275 §6.4.1)."""
     kind, segments_left = body.uint8("Routing Type"), body.uint8("Segments Left")
     if kind != _TYPE_2:
-        if segments_left:
+        if segments_left and not chain.lenient:
             # RFC 8200 §4.4; the addresses that remain are not for us to visit.
             reason = f"routing type {kind} with {segments_left} segments left"
             raise ParseError(start + 2, reason, Disposition.PARAMETER_PROBLEM)
@@ -223,7 +241,7 @@ def _parse_options(body: Reader, chain: _Chain) -> None:
             chain.home_address = option.address("Home Address")
         elif kind == _TUNNEL_ENCAPSULATION_LIMIT and length == 1:
             chain.tunnel_limit = option.uint8("Tunnel Encapsulation Limit")
-        elif kind != _PADN:
+        elif kind != _PADN and not chain.lenient:
             _refuse_unknown_option(kind, start, chain)
 
 

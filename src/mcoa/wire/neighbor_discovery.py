@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from typing import ClassVar, Final, Self
 
 from mcoa.wire.reader import ParseError, Reader, require_length, require_range
+from mcoa.wire.registry import NeighborOptionType
 
 INFINITE: Final = 0xFFFF_FFFF
 
@@ -32,7 +33,7 @@ class _LinkLayerOption:
 class SourceLinkLayerAddress(_LinkLayerOption):
     """Source Link-Layer Address option (RFC 4861 §4.6.1), six octets on Ethernet."""
 
-    TYPE: ClassVar = 1
+    TYPE: ClassVar = NeighborOptionType.SOURCE_LINK_LAYER_ADDRESS
 
     @classmethod
     def parse(cls, body: Reader) -> Self:
@@ -48,7 +49,7 @@ class SourceLinkLayerAddress(_LinkLayerOption):
 class TargetLinkLayerAddress(_LinkLayerOption):
     """Target Link-Layer Address option (RFC 4861 §4.6.1), six octets on Ethernet."""
 
-    TYPE: ClassVar = 2
+    TYPE: ClassVar = NeighborOptionType.TARGET_LINK_LAYER_ADDRESS
 
     @classmethod
     def parse(cls, body: Reader) -> Self:
@@ -71,7 +72,7 @@ class PrefixInformation:
         preferred_lifetime_s: likewise.
     """
 
-    TYPE: ClassVar = 3
+    TYPE: ClassVar = NeighborOptionType.PREFIX_INFORMATION
 
     prefix: IPv6Address
     prefix_length: int = 64
@@ -122,7 +123,7 @@ class PrefixInformation:
 class Mtu:
     """MTU option (RFC 4861 §4.6.4)."""
 
-    TYPE: ClassVar = 5
+    TYPE: ClassVar = NeighborOptionType.MTU
 
     mtu: int
 
@@ -145,7 +146,7 @@ class Mtu:
 class AdvertisementInterval:
     """Advertisement Interval option (RFC 6275 §7.3): the longest pause between two."""
 
-    TYPE: ClassVar = 7
+    TYPE: ClassVar = NeighborOptionType.ADVERTISEMENT_INTERVAL
 
     interval_ms: int
 
@@ -174,7 +175,7 @@ class HomeAgentInformation:
         mobile_routers: the R flag, mobile routers are served.
     """
 
-    TYPE: ClassVar = 8
+    TYPE: ClassVar = NeighborOptionType.HOME_AGENT_INFORMATION
 
     preference: int = 0
     lifetime_s: int

@@ -5,7 +5,9 @@ name, so that what a newer peer sends can be stored, shown and echoed.
 """
 
 from enum import IntEnum, IntFlag
-from typing import Final, Self
+from typing import Self
+
+from mcoa.wire.words import LABELS, STATUS_PHRASES
 
 
 class _Octet(IntEnum):
@@ -23,7 +25,7 @@ class _Octet(IntEnum):
     @property
     def label(self) -> str:
         """The name in the words of its RFC."""
-        return _LABELS.get(self.name) or self.name.replace("_", " ").title()
+        return LABELS.get(self.name) or self.name.replace("_", " ").title()
 
 
 class MessageType(_Octet):
@@ -197,7 +199,7 @@ class BindingStatus(_Octet):
     @property
     def phrase(self) -> str:
         """The status in words for an operator, with its number."""
-        words = _STATUS_PHRASES.get(self) or (self.name.replace("_", " ").lower())
+        words = STATUS_PHRASES.get(self) or (self.name.replace("_", " ").lower())
         return f"{words} ({int(self)})"
 
 
@@ -351,50 +353,13 @@ class Icmpv6Type(_Octet):
     MOBILE_PREFIX_ADVERTISEMENT = 147
 
 
-_LABELS: Final = {
-    "ALTERNATE_CARE_OF_ADDRESS": "Alternate Care-of Address",
-    "ALTERNATE_IPV4_CARE_OF_ADDRESS": "Alternate IPv4 Care-of Address",
-    "AUTHENTICATION": "Mobility Message Authentication",
-    "CARE_OF_TEST": "Care-of Test",
-    "CARE_OF_TEST_INIT": "Care-of Test Init",
-    "CGA_PARAMETERS": "CGA Parameters",
-    "CGA_PARAMETERS_REQUEST": "CGA Parameters Request",
-    "DNS_UPDATE": "DNS Update",
-    "DYNAMIC_IP_MULTICAST_SELECTOR": "Dynamic IP Multicast Selector",
-    "FMIPV6_AUTHORIZATION_DATA": "Binding Authorization Data for FMIPv6",
-    "GRE_KEY": "GRE Key",
-    "IPV4_ADDRESS_ACKNOWLEDGEMENT": "IPv4 Address Acknowledgement",
-    "IPV4_CARE_OF_ADDRESS": "IPv4 Care-of Address",
-    "IPV4_DEFAULT_ROUTER_ADDRESS": "IPv4 Default-Router Address",
-    "IPV4_DHCP_SUPPORT_MODE": "IPv4 DHCP Support Mode",
-    "IPV4_HOME_ADDRESS": "IPv4 Home Address",
-    "IPV4_HOME_ADDRESS_REPLY": "IPv4 Home Address Reply",
-    "IPV4_HOME_ADDRESS_REQUEST": "IPv4 Home Address Request",
-    "IPV4_TRAFFIC_OFFLOAD_SELECTOR": "IPv4 Traffic Offload Selector",
-    "IPV6_ADDRESS_OR_PREFIX": "Mobility Header IPv6 Address/Prefix",
-    "LINK_LAYER_ADDRESS": "Mobility Header Link-Layer Address",
-    "LINK_LOCAL_ADDRESS": "Link-local Address",
-    "MOBILE_NODE_LINK_LAYER_IDENTIFIER": "Mobile Node Link-layer Identifier",
-    "NAT_DETECTION": "NAT Detection",
-    "PAD1": "Pad1",
-    "PADN": "PadN",
-    "VENDOR_SPECIFIC": "Vendor Specific",
-}
+class NeighborOptionType(_Octet):
+    """Options of neighbor discovery (RFC 4861 §4.6, RFC 6275 §7.3, §7.4)."""
 
-_STATUS_PHRASES: Final = {
-    1: "accepted, but prefix discovery is necessary",
-    4: "some bindings were not accepted",
-    5: "accepted, but no neighbor discovery for the home address at home",
-    128: "rejected for an unspecified reason",
-    133: "not the home agent of this mobile node",
-    134: "the home address is in use by another node",
-    138: "expired home and care-of nonces",
-    139: "change of registration type not allowed",
-    164: "malformed Binding Identifier option",
-    165: "a binding without BID exists",
-    166: "multiple care-of addresses prohibited",
-    167: "unknown care-of address",
-    168: "bulk registration prohibited",
-    169: "simultaneous home and foreign attachment prohibited",
-    174: "invalid care-of address",
-}
+    SOURCE_LINK_LAYER_ADDRESS = 1
+    TARGET_LINK_LAYER_ADDRESS = 2
+    PREFIX_INFORMATION = 3
+    REDIRECTED_HEADER = 4
+    MTU = 5
+    ADVERTISEMENT_INTERVAL = 7
+    HOME_AGENT_INFORMATION = 8

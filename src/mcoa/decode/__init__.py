@@ -1,0 +1,1 @@
+"""What a capture says of mobility: files to packets, packets to descriptions, and to words."""
