@@ -1,0 +1,369 @@
+"""What the kernel knows of some links: carrier, usable addresses, gateway, MTU.
+
+LinkTable is pure: announcements in, LinkState out. LinkWatcher joins it to the event loop
+and tells of each link whose state has changed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address, IPv6Network
+
+from mcoa.engine.addresses import is_unicast_routable
+from mcoa.runtime.netlink import Monitor, Netlink
+from mcoa.runtime.netlink_framing import Message, MessageType
+from mcoa.runtime.rtnetlink import (
+    DEFAULT_ROUTE,
+    MAIN_TABLE,
+    PROTOCOL,
+    Address,
+    AddressFlag,
+    Link,
+    LinkFlag,
+    Neighbour,
+    NeighbourFlag,
+    Route,
+    RouteType,
+    is_about_device,
+    is_default_route,
+    is_ipv6,
+    is_our_loss,
+)
+
+UPLINK_GROUPS = ("link", "neighbour", "address", "route", "settings", "rule")
+HOME_LINK_GROUPS = ("link", "address", "settings")
+"""A home agent's own thousands of routes would only be noise to it."""
+
+_READY = LinkFlag.UP | LinkFlag.RUNNING | LinkFlag.LOWER_UP
+_UNUSABLE = AddressFlag.DETECTION_FAILED | AddressFlag.TENTATIVE
+_RANKS = {1: 0, 0: 1, 3: 2}  # RFC 4191's router preferences, best first
+
+_RouteKey = tuple[IPv6Address | None, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAddress:
+    """An address that can be a care-of address now.
+
+    Attributes:
+        prefix: of the network the address is in; a /128 where DHCP gave it out.
+        preferred: not deprecated (RFC 4862 §5.5.4).
+        optimistic: duplicate address detection is still running (RFC 4429).
+    """
+
+    address: IPv6Address
+    prefix: IPv6Network
+    preferred: bool = True
+    optimistic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """A link at one moment; as it stands, one that is absent.
+
+    Attributes:
+        up: switched on, with a carrier, and ready for packets.
+        addresses: best first: those the present network has confirmed, then those left from
+            before the last loss of the carrier, then deprecated ones.
+        default_route: the link leads to other networks.
+        gateway: its neighbour on that way; None on a link without gateways.
+        gateway_mac: None as long as the kernel has not resolved it.
+        mtu: IPv6's, in octets.
+        index: the device's number in the kernel.
+    """
+
+    up: bool = False
+    addresses: tuple[LinkAddress, ...] = ()
+    default_route: bool = False
+    gateway: IPv6Address | None = None
+    gateway_mac: bytes | None = None
+    mtu: int = 0
+    index: int = 0
+    mac: bytes = b""
+
+
+ABSENT_LINK = LinkState()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Device:
+    """What was announced of one device; the dicts keep the order of first mention.
+
+    Attributes:
+        unconfirmed: addresses with a lifetime that no router or server has renewed since
+            the carrier came back: perhaps of another network than the present one.
+        older_routes: default routes from before the carrier came back.
+    """
+
+    link: Link
+    addresses: dict[IPv6Address, Address] = field(default_factory=dict)
+    routes: dict[_RouteKey, Route] = field(default_factory=dict)
+    macs: dict[IPv6Address, bytes] = field(default_factory=dict)
+    unconfirmed: set[IPv6Address] = field(default_factory=set)
+    older_routes: set[_RouteKey] = field(default_factory=set)
+
+
+class LinkTable:
+    """All devices as announced; the announcements may repeat and overtake a full dump."""
+
+    def __init__(self) -> None:
+        self._devices: dict[int, _Device] = {}
+
+    def state(self, interface: str) -> LinkState:
+        """Return the state of the device of that name."""
+        for device in self._devices.values():
+            if device.link.name == interface:
+                return _state(device)
+        return ABSENT_LINK
+
+    def reload(
+        self,
+        links: Iterable[Link],
+        addresses: Iterable[Address],
+        routes: Iterable[Route],
+        neighbours: Iterable[Neighbour],
+    ) -> None:
+        """Take in a full dump: what it does not mention is gone."""
+        present = {link.index: link for link in links}
+        held = {(address.index, address.address): address for address in addresses}
+        ways = {(route.index, _route_key(route)): route for route in routes}
+        for index in [index for index in self._devices if index not in present]:
+            del self._devices[index]
+        for link in present.values():
+            self._link(link)
+        for index, device in self._devices.items():
+            device.macs.clear()
+            for address in [each for each in device.addresses if (index, each) not in held]:
+                del device.addresses[address]
+            for key in [each for each in device.routes if (index, each) not in ways]:
+                del device.routes[key]
+        for each in held.values():
+            self._address(each)
+        for route in ways.values():
+            self._route(route)
+        for neighbour in neighbours:
+            self._neighbour(neighbour)
+
+    def apply(self, message: Message) -> None:
+        """Take in one announcement."""
+        body = message.body
+        match message.kind:
+            case MessageType.NEW_LINK if is_about_device(body):
+                self._link(Link.parse(body))
+            case MessageType.DELETE_LINK if is_about_device(body):
+                self._devices.pop(Link.parse(body).index, None)
+            case MessageType.NEW_ADDRESS | MessageType.DELETE_ADDRESS if is_ipv6(body):
+                is_gone = message.kind == MessageType.DELETE_ADDRESS
+                self._address(Address.parse(body), is_gone=is_gone)
+            case MessageType.NEW_ROUTE | MessageType.DELETE_ROUTE if is_default_route(body):
+                is_gone = message.kind == MessageType.DELETE_ROUTE
+                for route in Route.parse(body):
+                    self._route(route, is_gone=is_gone)
+            case MessageType.NEW_NEIGHBOUR | MessageType.DELETE_NEIGHBOUR if is_ipv6(body):
+                is_gone = message.kind == MessageType.DELETE_NEIGHBOUR
+                self._neighbour(Neighbour.parse(body), is_gone=is_gone)
+            case _:
+                pass
+
+    def _link(self, link: Link) -> None:
+        device = self._devices.get(link.index)
+        if device is None:
+            self._devices[link.index] = _Device(link=link)
+            return
+        before = device.link
+        # A wireless driver's events carry flags and nothing else.
+        device.link = link if link.name else replace(before, flags=link.flags)
+        if not link.flags & LinkFlag.UP:
+            # The kernel drops these with the flag, and may be set to be silent about it.
+            device.routes.clear()
+            device.macs.clear()
+        if _is_ready(device.link) and not _is_ready(before):
+            device.unconfirmed = {
+                address for address, held in device.addresses.items() if not held.forever
+            }
+            device.older_routes = set(device.routes)
+
+    def _address(self, address: Address, *, is_gone: bool = False) -> None:
+        device = self._devices.get(address.index)
+        if device is None:
+            return
+        if is_gone:
+            device.addresses.pop(address.address, None)
+            return
+        before = device.addresses.get(address.address)
+        if before is None or before.refreshed_cs != address.refreshed_cs:
+            device.unconfirmed.discard(address.address)
+        device.addresses[address.address] = address
+
+    def _route(self, route: Route, *, is_gone: bool = False) -> None:
+        device = self._devices.get(route.index)
+        if device is None or not _is_way_out(route):
+            return
+        key = _route_key(route)
+        if is_gone:
+            device.routes.pop(key, None)
+            device.older_routes.discard(key)
+        else:
+            device.routes[key] = route
+
+    def _neighbour(self, neighbour: Neighbour, *, is_gone: bool = False) -> None:
+        device = self._devices.get(neighbour.index)
+        if device is None:
+            return
+        if is_gone or not neighbour.mac:
+            device.macs.pop(neighbour.address, None)
+        elif neighbour.flags & NeighbourFlag.ROUTER or _is_gateway(neighbour.address, device):
+            device.macs[neighbour.address] = neighbour.mac
+
+
+class LinkWatcher:
+    """Watches links by the names the configuration gives them.
+
+    Args:
+        interfaces: the interface of each link; it may be absent, come and go.
+        changed: told the first state of each link, and each state that differs.
+        netlink: for dumps.
+        groups: UPLINK_GROUPS or HOME_LINK_GROUPS.
+        disturbed: told when a route or rule that carries our mark was removed, be it by
+            another program: time to converge on what is wanted.
+        buffer_octets: how much may be announced while the loop is busy.
+    """
+
+    def __init__(
+        self,
+        interfaces: Mapping[str, str],
+        changed: Callable[[str, LinkState], None],
+        *,
+        netlink: Netlink,
+        groups: Iterable[str] = UPLINK_GROUPS,
+        disturbed: Callable[[], None] | None = None,
+        buffer_octets: int = 1 << 20,
+    ) -> None:
+        self._interfaces = dict(interfaces)
+        self._changed = changed
+        self._netlink = netlink
+        self._disturbed = disturbed
+        self._table = LinkTable()
+        self._states: dict[str, LinkState] = {}
+        self._monitor = Monitor(groups, buffer_octets=buffer_octets)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Report every link's state, and from now on each change; on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._monitor.fileno(), self._readable)
+        self._reload()
+        self._tell()
+
+    def close(self) -> None:
+        """Stop watching; a second call does nothing."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._monitor.fileno())
+            self._loop = None
+        self._monitor.close()
+
+    def state(self, link: str) -> LinkState:
+        """Return the last state told of a link; KeyError for one that is not watched."""
+        return self._states[link]
+
+    def _readable(self) -> None:
+        messages = self._monitor.receive()
+        if messages is None:
+            self._reload()
+        else:
+            for message in messages:
+                self._table.apply(message)
+        self._tell()
+        if self._disturbed is not None and (
+            messages is None or any(map(is_our_loss, messages))
+        ):
+            self._disturbed()
+
+    def _reload(self) -> None:
+        self._table.reload(
+            self._netlink.links(),
+            self._netlink.addresses(),
+            self._netlink.routes(table=MAIN_TABLE),
+            self._netlink.neighbours(),
+        )
+
+    def _tell(self) -> None:
+        for link, interface in self._interfaces.items():
+            state = self._table.state(interface)
+            if self._states.get(link) != state:
+                self._states[link] = state
+                self._changed(link, state)
+
+
+def _state(device: _Device) -> LinkState:
+    route = min(device.routes.values(), key=lambda each: _rank(each, device), default=None)
+    gateway = None if route is None else route.gateway
+    return LinkState(
+        up=_is_ready(device.link),
+        addresses=_usable_addresses(device),
+        default_route=route is not None,
+        gateway=gateway,
+        gateway_mac=None if gateway is None else device.macs.get(gateway),
+        mtu=min(device.link.mtu, device.link.ipv6_mtu),
+        index=device.link.index,
+        mac=device.link.mac,
+    )
+
+
+def _usable_addresses(device: _Device) -> tuple[LinkAddress, ...]:
+    usable = [address for address in device.addresses.values() if _is_usable(address)]
+    # Temporary ones change daily, and a home agent knows where we are anyway.
+    lasting = [address for address in usable if not address.flags & AddressFlag.TEMPORARY]
+
+    def rank(address: Address) -> tuple[bool, bool]:
+        is_deprecated = bool(address.flags & AddressFlag.DEPRECATED)
+        return is_deprecated, address.address in device.unconfirmed
+
+    return tuple(_link_address(address) for address in sorted(lasting or usable, key=rank))
+
+
+def _link_address(address: Address) -> LinkAddress:
+    return LinkAddress(
+        address=address.address,
+        prefix=IPv6Network((address.address.packed, address.prefix_length), strict=False),
+        preferred=not address.flags & AddressFlag.DEPRECATED,
+        optimistic=bool(address.flags & AddressFlag.OPTIMISTIC),
+    )
+
+
+def _is_usable(address: Address) -> bool:
+    # An address under optimistic detection carries both flags: it may be used already.
+    hindrances = address.flags & _UNUSABLE
+    if hindrances == AddressFlag.TENTATIVE and address.flags & AddressFlag.OPTIMISTIC:
+        hindrances = AddressFlag.NONE
+    return not hindrances and is_unicast_routable(address.address)
+
+
+def _rank(route: Route, device: _Device) -> tuple[int, bool, int]:
+    # The kernel forgets neighbours with the carrier and keeps routes: of two routers, the
+    # one that has been heard since is the one that is there.
+    is_doubtful = _route_key(route) in device.older_routes and (
+        route.gateway is not None and route.gateway not in device.macs
+    )
+    return route.metric, is_doubtful, _RANKS.get(route.preference, 1)
+
+
+def _route_key(route: Route) -> _RouteKey:
+    return route.gateway, route.metric, route.protocol
+
+
+def _is_way_out(route: Route) -> bool:
+    return (
+        route.destination == DEFAULT_ROUTE
+        and route.table == MAIN_TABLE
+        and route.kind == RouteType.UNICAST
+        and route.protocol != PROTOCOL
+    )
+
+
+def _is_gateway(address: IPv6Address, device: _Device) -> bool:
+    return any(route.gateway == address for route in device.routes.values())
+
+
+def _is_ready(link: Link) -> bool:
+    return link.flags & _READY == _READY

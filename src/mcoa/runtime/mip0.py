@@ -1,0 +1,131 @@
+"""TUN devices: `mip0`, to which routing sends what needs mobility, and its like.
+
+A TUN device carries bare IP packets between the kernel and the process that holds it. It is
+persistent: when the process dies it loses its carrier, but keeps its addresses and routes,
+so that no packet leaves by another way, unprotected or with another address, until the next
+process takes it over.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterable
+from typing import Self
+
+from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.rtnetlink import LinkFlag
+from mcoa.runtime.sysctl import device_setting, write_setting
+from mcoa.runtime.undo import Journal
+from mcoa.runtime.undo_entries import Device
+
+MINIMUM_MTU = 1280
+"""IPv6's; with less a device loses its IPv6 addresses and routes."""
+
+_USUAL_MTU = 1500
+_LARGEST_MTU = 65535
+_LARGEST_PACKET = 65575  # 40 octets of header do not count as payload
+_PACKETS_A_WAKE_UP = 64
+
+_TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
+_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_IFREQ = struct.Struct("16sH22x")
+
+# What IPv6 does on a device by itself, and would only be noise here: a link-local address,
+# listening to router advertisements and asking for them, detecting duplicates.
+_QUIET = {
+    "addr_gen_mode": "1",
+    "accept_ra": "0",
+    "router_solicitations": "0",
+    "accept_dad": "0",
+}
+
+
+def device_mtu(uplink_mtus: Iterable[int]) -> int:
+    """Return the MTU of a device that is to pass whatever the uplinks can bring; octets.
+
+    Smaller ones are set on routes, where the kernel then tells senders of them: a device
+    with less than an uplink would swallow the tunnel packets that fill the uplink.
+    """
+    return min(max(_USUAL_MTU, *uplink_mtus, MINIMUM_MTU), _LARGEST_MTU)
+
+
+class Tun:
+    """A TUN device that this process holds."""
+
+    def __init__(self, name: str, descriptor: int, index: int) -> None:
+        self.name = name
+        self.index = index
+        self.unwritten = 0
+        self._descriptor = descriptor
+
+    @classmethod
+    def open(cls, name: str, *, mtu: int, netlink: Netlink, journal: Journal) -> Self:
+        """Make the device, or take over the one a dead process left; and switch it on.
+
+        Raises:
+            OSError: EBUSY while another process holds it, EPERM without the right, EINVAL
+                for a device of that name that is no TUN, ENOENT without TUN support.
+        """
+        if netlink.link(name) is None:
+            journal.record(Device(device=name))
+        descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            request = _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI)
+            fcntl.ioctl(descriptor, _TUNSETIFF, request)
+            fcntl.ioctl(descriptor, _TUNSETPERSIST, 1)
+            index = _switch_on(name, mtu, netlink)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(name, descriptor, index)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._descriptor
+
+    def receive(self) -> list[bytes]:
+        """Return up to 64 packets that were routed to the device; OSError once it is gone."""
+        packets: list[bytes] = []
+        read, descriptor, add = os.read, self._descriptor, packets.append
+        try:
+            for _ in range(_PACKETS_A_WAKE_UP):
+                add(read(descriptor, _LARGEST_PACKET))
+        except BlockingIOError:
+            pass
+        except OSError:
+            if not packets:
+                raise
+        return packets
+
+    def send(self, packet: bytes) -> bool:
+        """Hand the kernel a packet as if it had come in by the device.
+
+        Returns:
+            False when it was refused: no IP packet, or a device switched off. Such packets
+            are counted in `unwritten`.
+        """
+        try:
+            os.write(self._descriptor, packet)
+        except OSError:
+            self.unwritten += 1
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the device, which stays; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _switch_on(name: str, mtu: int, netlink: Netlink) -> int:
+    for setting, value in _QUIET.items():
+        write_setting(device_setting(name, setting), value)
+    link = netlink.link(name)
+    if link is None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
+    # Without multicast the kernel sends no listener reports.
+    netlink.set_link(link.index, set_flags=LinkFlag.UP, clear_flags=LinkFlag.MULTICAST, mtu=mtu)
+    return link.index

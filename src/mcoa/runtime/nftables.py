@@ -1,0 +1,52 @@
+"""Drops packets before the kernel's IPv6 sees them, by nft(8).
+
+For kernels without the tc filters that redirect packets: there a packet socket has taken a
+copy already when the drop happens.
+"""
+
+import errno
+import subprocess
+from collections.abc import Iterable
+
+from mcoa.runtime.traffic_control import Match
+
+_EXPRESSIONS = {
+    Match.TYPE_2_ROUTING_HEADER: "ip6 nexthdr 43 @nh,336,8 2",
+    Match.HOME_ADDRESS_OPTION: "ip6 nexthdr 60 @nh,368,8 0xc9",
+    Match.IPV6_IN_IPV6: "ip6 nexthdr 41",
+}
+_RAW_PRIORITY = -300
+
+
+def replace_table(table: str, interfaces: Iterable[str], matches: Iterable[Match]) -> None:
+    """Drop packets of `matches` that come in by `interfaces`, in a table of that name.
+
+    Raises:
+        OSError: nft(8) is missing, or it or the kernel refuses.
+    """
+    named = ", ".join(f'"{interface}"' for interface in sorted(interfaces))
+    rules = [f"iifname {{ {named} }} {_EXPRESSIONS[match]} drop" for match in matches if named]
+    _nft(
+        f"add table ip6 {table}",
+        f"delete table ip6 {table}",
+        f"table ip6 {table} {{",
+        "chain below {",
+        f"type filter hook prerouting priority {_RAW_PRIORITY};",
+        *rules,
+        "}",
+        "}",
+    )
+
+
+def remove_table(table: str) -> None:
+    """Remove a table; no error when it is not there."""
+    # "add" before "delete" makes the pair succeed whether or not it was there.
+    _nft(f"add table ip6 {table}", f"delete table ip6 {table}")
+
+
+def _nft(*lines: str) -> None:
+    done = subprocess.run(
+        ["nft", "-f", "-"], input="\n".join(lines), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise OSError(errno.EIO, f"nft: {done.stderr.strip()}")
