@@ -402,6 +402,28 @@ def test_other_services_are_not_there() -> None:
     assert agent.take(ipv6(PEER, SERVICE, bytes(8), 47)) == []
 
 
+def test_a_broken_packet_for_a_home_address_goes_nowhere() -> None:
+    agent = Agent()
+    assert agent.take(udp()[:-1]) == []
+    assert agent.take(udp(address("fe80::1"))) == []
+    assert agent.drops == {DropReason.MALFORMED: 1, DropReason.NOT_FORWARDABLE: 1}
+
+
+def test_an_echo_request_from_a_link_local_address_is_not_answered() -> None:
+    request = EchoRequest(identifier=7, sequence=8)
+    agent = Agent()
+    assert agent.take(icmpv6_packet(request, address("fe80::1"), SERVICE)) == []
+    assert agent.drops == {DropReason.NOT_FORWARDABLE: 1}
+
+
+def test_fragments_inside_fragments_are_dropped() -> None:
+    agent = Agent()
+    inside = fragment_header(41, 8, more=False) + bytes(2000)
+    for fragment in fragment_packet(ipv6(PEER, SERVICE, inside, 44), 1280, 7):
+        agent.take(fragment)
+    assert agent.drops == {DropReason.MALFORMED: 1}
+
+
 # --- Packet Too Big
 
 

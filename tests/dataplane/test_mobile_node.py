@@ -198,6 +198,15 @@ def test_a_path_that_refuses_everything_is_not_tried_for_ever() -> None:
     assert node.drops == {DropReason.TOO_BIG: 1}
 
 
+def test_a_refusal_amid_fragments_makes_them_smaller() -> None:
+    node = Node(device_mtu=1300)
+    node.forwarder.table.replace(HOME, (Path(bid=1, care_of_address=CARE_OF[0], mtu=1310),))
+    assert [len(packet) for _, packet in node.take(udp(HOME, PEER, size=1275))][-2:] == [
+        1296,
+        75,
+    ]
+
+
 def test_what_the_network_says_about_a_path_is_passed_on_to_the_source() -> None:
     node = Node()
     packet = udp(HOME, PEER, size=1460)

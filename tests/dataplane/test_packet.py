@@ -175,6 +175,13 @@ def test_rfc2473_4_1_1_the_encapsulation_limit_goes_along_one_lower() -> None:
     assert encapsulation_limit(udp()) == 0
 
 
+def test_an_encapsulation_limit_is_found_behind_other_options_and_headers() -> None:
+    options = extension(41, b"\x00\x01\x02\x00\x00\x04\x01\x09")
+    packet = ipv6(payload=extension(60, bytes(6)) + options + udp(), protocol=60)
+    assert packet[encapsulation_limit(packet)] == 9
+    assert encapsulation_limit(ipv6(payload=extension(41, bytes(6)) + udp(), protocol=60)) == 0
+
+
 @pytest.mark.parametrize(
     ("inner", "outer", "result"),
     [

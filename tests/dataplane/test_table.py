@@ -216,6 +216,37 @@ def test_rebalancing_fills_a_path_that_came_back() -> None:
     assert table.rebalance(HOME, 1.0) == 0
 
 
+def test_rebalancing_needs_a_path_and_leaves_silent_flows_alone() -> None:
+    table = node_table(path(1))
+    for flow in range(4):
+        table.choose(HOME, bytes((flow,)), 0.0)
+    table.path_down(HOME, 1)
+    assert table.rebalance(HOME, 0.0) == 0
+    assert table.rebalance(OTHER, 0.0) == 0
+    table.replace(HOME, (path(1), path(2)))
+    table.path_up(HOME, 1)
+    assert table.rebalance(HOME, 5.0) == 0
+
+
+def test_what_concerns_no_binding_or_flow_is_ignored() -> None:
+    table = agent_table()
+    table.learn(OTHER, FLOW, 1, 0.0)
+    table.learn(HOME, FLOW, 9, 0.0)
+    table.learn(HOME, None, 1, 0.0)
+    table.path_down(OTHER, 1)
+    table.path_up(HOME, 9)
+    table.verified(OTHER, 1, 0.0)
+    table.shorten(HOME, FLOW, outbound=b"shortcut")
+    assert (table.flow_count, table.outbound) == (0, {})
+
+
+def test_an_inbound_packet_on_a_dead_path_begins_no_flow() -> None:
+    table = agent_table()
+    table.path_down(HOME, 1)
+    table.learn(HOME, FLOW, 1, 0.0)
+    assert table.flow_count == 0
+
+
 def test_rebalancing_leaves_paths_alone_that_are_even_for_their_weight() -> None:
     table = node_table()
     for flow in range(9):

@@ -37,7 +37,7 @@ from mcoa.dataplane.packet import (
     with_outer_ecn,
 )
 from mcoa.dataplane.path import Path
-from mcoa.dataplane.path_mtu import quoted_tunnel_packet
+from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.dataplane.tunnel import TunnelEntry
 from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
@@ -45,7 +45,6 @@ from mcoa.wire.ipv6 import parse_packet
 from mcoa.wire.reader import ParseError
 
 _tunnel_header: Final = Struct("!4sH34s").pack
-_ERRORS_END: Final = 128
 
 
 class HomeAgentForwarder:
@@ -246,7 +245,7 @@ class HomeAgentForwarder:
         if fragment:
             whole = self._reassembler.add(packet, now)
             if whole is not None:
-                self._reassembled(whole, now, tunnelled=tunnelled)
+                self._to_service_address(whole, now, tunnelled=tunnelled)
         elif tunnelled and protocol != ICMPV6:
             self._refuse(packet, protocol, now)
         elif protocol == IPV6:
@@ -273,13 +272,6 @@ class HomeAgentForwarder:
         self._drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
         return False
 
-    def _reassembled(self, packet: bytes, now: float, *, tunnelled: bool) -> None:
-        upper = upper_layer(packet)
-        if upper is None or upper[0] == FRAGMENT or upper[2]:
-            self._drops.count(DropReason.MALFORMED)  # fragments of fragments
-        else:
-            self._to_service_address(packet, now, tunnelled=tunnelled)
-
     def _refuse(self, packet: bytes, protocol: int, now: float) -> None:
         self._drops.count(DropReason.NOT_SERVED)
         if protocol in PORT_PROTOCOLS:
@@ -295,14 +287,13 @@ class HomeAgentForwarder:
         except ParseError:
             self._drops.count(DropReason.MALFORMED)
             return
+        quoted = self._quoted_tunnel(packet[offset + 8 :]) if packet[offset] < 128 else None
         match message:
             case EchoRequest():
                 self._echo(message, source, now)
-            case PacketTooBig() if self._about_a_tunnel(message.invoking_packet):
-                self._too_big(message, now)
-            case _ if packet[offset] < _ERRORS_END and self._about_a_tunnel(
-                packet[offset + 8 :]
-            ):
+            case PacketTooBig() if quoted is not None:
+                self._too_big(message.mtu, quoted, now)
+            case _ if quoted is not None:
                 pass  # a path that does not deliver is found by probes, not by hearsay
             case _:
                 self._deliver(packet)
@@ -315,20 +306,17 @@ class HomeAgentForwarder:
         for fragment in fragment_packet(reply, MINIMUM_MTU, self._rng.getrandbits(32)):
             self._send(fragment, now)
 
-    def _about_a_tunnel(self, invoking_packet: bytes) -> bool:
+    def _quoted_tunnel(self, invoking_packet: bytes) -> QuotedTunnelPacket | None:
         quoted = quoted_tunnel_packet(invoking_packet)
-        return quoted is not None and quoted.outer_source == self._address
+        return quoted if quoted and quoted.outer_source == self._address else None
 
-    def _too_big(self, message: PacketTooBig, now: float) -> None:
-        """Believe that a path takes less, if it quotes a tunnel packet of ours."""
-        quoted = quoted_tunnel_packet(message.invoking_packet)
-        if quoted is None:
-            return
+    def _too_big(self, mtu: int, quoted: QuotedTunnelPacket, now: float) -> None:
+        """Believe that a path takes less, if the packet it quotes went to a binding of ours."""
         home_address = quoted.inner[24:40]
         bid = self.table.accept(quoted.outer_destination, home_address)
         state = None if bid is None else self.table.state(home_address, bid)
         if state is not None:
-            self._entry.relay_too_big(state, message.mtu, quoted.inner, now)
+            self._entry.relay_too_big(state, mtu, quoted.inner, now)
 
 
 def prefix_from(address: bytes) -> Callable[[bytes], bytes]:

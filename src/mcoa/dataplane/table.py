@@ -81,10 +81,6 @@ class ForwardingTable:
         """Return the number of bound home addresses."""
         return len(self.bindings)
 
-    def __contains__(self, home_address: object) -> bool:
-        """Tell whether the home address is bound."""
-        return home_address in self.bindings
-
     @property
     def flow_count(self) -> int:
         """Flows remembered at present."""
