@@ -22,6 +22,7 @@ from mcoa.lab.ground import (
     must_enter_user_namespace,
 )
 from mcoa.lab.namespaces import LabError, terminable
+from mcoa.runtime.errors import CommandError, ExitCode
 
 
 @click.command()
@@ -35,7 +36,7 @@ from mcoa.lab.namespaces import LabError, terminable
     help="Where the packets go.",
 )
 @click.option("--keep", is_flag=True, help="Leave the network up until Enter is pressed.")
-def demo(quick: bool, as_json: bool, capture: Path, keep: bool) -> None:
+def demo(quick: bool, as_json: bool, capture: Path, keep: bool) -> ExitCode:
     """Show three links under one address, cuts included, on networks of this machine.
 
     Exits with 1 if what the demonstration claims does not hold.
@@ -49,11 +50,10 @@ def demo(quick: bool, as_json: bool, capture: Path, keep: bool) -> None:
         with terminable():
             result = _run(_events(ground, plan), console, keep=keep)
     except LabError as error:
-        raise click.ClickException(str(error)) from None
+        raise CommandError(str(error)) from None
     if as_json:
         click.echo(json.dumps(result.to_object()))
-    if not result.holds:
-        sys.exit(1)
+    return ExitCode.OK if result.holds else ExitCode.FAILED
 
 
 def _events(ground: Ground, plan: Plan) -> Generator[Event, None, None]:

@@ -89,11 +89,14 @@ class Namespace:
     def command(self, *arguments: str) -> list[str]:
         """Return the command line that runs `arguments` in the namespace.
 
-        The program takes the place of both helpers, so its process is the one started, and
+        The program takes the place of all helpers, so its process is the one started, and
         it is killed when the thread that started it ends.
         """
         enter_there = ["nsenter", f"--net={self.path}"]
-        return [*enter_there, "setpriv", "--pdeathsig", "KILL", "--", *arguments]
+        die_together = ["setpriv", "--pdeathsig", "KILL", "--"]
+        # The parent may have died before the kernel was told to watch it.
+        unless_orphaned = ["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
+        return [*enter_there, *die_together, *unless_orphaned, *arguments]
 
 
 class Namespaces:

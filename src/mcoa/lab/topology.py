@@ -141,6 +141,11 @@ class Network:
         """Lose a share of the frames of a link, each way; 0 ends a blackhole as well."""
         self._tell_relay(f"{name} loss {loss}")
 
+    @property
+    def relay_pid(self) -> int:
+        """The process that relays all frames."""
+        return self._relay.pid
+
     def relay_report(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return the relay's counts of frames: by link, by way ("up", "down"), by fate."""
         self._tell_relay("report")
