@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import PurePath
 from typing import TypeVar
 
+from mcoa.runtime.config_values import as_written
 from mcoa.runtime.findings import Finding
 from mcoa.runtime.toml_positions import Path
 
@@ -147,7 +148,7 @@ def _check_repeats(links: list[Table], key: str, noun: str) -> Iterator[Finding]
         if earlier != index:
             yield Finding(
                 path=("link", index, key),
-                message=f"{key}: {value} is taken by {_title(links[earlier], earlier)}",
+                message=f"{key}: {as_written(value)} is taken by {_title(links[earlier], earlier)}",
                 hint=f"every uplink needs its own {noun}",
             )
 

@@ -89,6 +89,16 @@ class _Node(_Table):
         """Where the daemon of this node answers."""
         return self.runtime_directory / f"{self.name}.sock"
 
+    @property
+    def undo_journal(self) -> Path:
+        """Where is written what the daemon of this node has set, for `mcoa cleanup`."""
+        return self.runtime_directory / f"{self.name}.undo"
+
+    @property
+    def store_directory(self) -> Path:
+        """Where this node keeps what must survive a restart."""
+        return self.state_directory / self.name
+
 
 class HomeAgentConfiguration(_Node):
     """A file of role "home-agent"."""

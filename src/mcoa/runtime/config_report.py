@@ -131,7 +131,10 @@ def _finding(error: ErrorDetails, document: dict[str, object]) -> Finding:
             message = str(context["message"])
             if not message.startswith((key, "[")):
                 message = f"{key}: {message}"
-            return Finding(path=path, message=message, hint=str(context["hint"]))
+            hint = str(context["hint"])
+            if path == ("name",) and "name" not in document:
+                hint = f'the file gave that name; write name = "..." at its top: {hint}'
+            return Finding(path=path, message=message, hint=hint)
         case "model_type":
             message = f"{key}: {as_written(error['input'])} is not a table"
             return Finding(path=path, message=message, hint=f"write {_EXAMPLES[key]}")

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import stat
-from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class ControlServer:
         self._log = log
         self._patience_s = patience_s
         self._lock: int | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -59,16 +58,16 @@ class ControlServer:
             raise NoPermissionError(message, "run it as root") from None
         except OSError as error:
             raise CommandError(f"{self._path} cannot be made: {error.strerror}") from error
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=listener, limit=LONGEST_REQUEST
-        )
+        self._listener = listener
+        asyncio.get_running_loop().add_reader(listener, self._accept)
 
     async def close(self) -> None:
         """Stop answering, hang up on every client, and remove the socket."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
             self._path.unlink(missing_ok=True)
-            self._server = None
         clients = list(self._clients)
         for client in clients:
             client.cancel()
@@ -108,36 +107,49 @@ class ControlServer:
                 return
         raise CommandError(f"another daemon answers at {self._path}")
 
-    async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._clients) >= _MOST_CLIENTS:
-            writer.transport.abort()
+    def _accept(self) -> None:
+        # Not asyncio's own server: what it has accepted but not yet handed over when the
+        # daemon ends, it leaves open.
+        if self._listener is None:
             return
-        self._clients.add(task)
         try:
-            await self._serve(reader, writer)
-        except (TimeoutError, ConnectionError, asyncio.CancelledError):
-            pass  # the client was too slow or went away, or the daemon ends
-        finally:
-            self._clients.discard(task)
-            # abort, not close: what a client does not read must not be waited for.
-            writer.transport.abort()
+            connection, _ = self._listener.accept()
+        except OSError:
+            return  # the client left, or there are no descriptors; the next one may do better
+        if len(self._clients) >= _MOST_CLIENTS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        client = asyncio.get_running_loop().create_task(self._converse(connection))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+        client.add_done_callback(lambda _: connection.close())
 
-    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        while True:
-            try:
+    async def _converse(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        unread = bytearray()
+        try:
+            while await self._read_line(connection, unread):
+                line, _, unread = unread.partition(b"\n")
                 async with asyncio.timeout(self._patience_s):
-                    line = await reader.readline()
-            except ValueError:
-                writer.write(
-                    _line({"error": f"a request has at most {LONGEST_REQUEST} octets"})
-                )
-                return
-            if not line:
-                return
-            writer.write(self._answer(line))
-            async with asyncio.timeout(self._patience_s):
-                await writer.drain()
+                    await loop.sock_sendall(connection, self._answer(bytes(line)))
+        except (TimeoutError, OSError):
+            return  # the client was too slow, or went away
+
+    async def _read_line(self, connection: socket.socket, unread: bytearray) -> bool:
+        """Read on until `unread` begins with a whole line; False where none will come."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._patience_s):
+            while b"\n" not in unread:
+                if len(unread) > LONGEST_REQUEST:
+                    told = _line({"error": f"a request has at most {LONGEST_REQUEST} octets"})
+                    await loop.sock_sendall(connection, told)
+                    return False
+                part = await loop.sock_recv(connection, LONGEST_REQUEST)
+                if not part:
+                    return False
+                unread += part
+        return True
 
     def _answer(self, line: bytes) -> bytes:
         try:
@@ -172,6 +184,7 @@ def _private_listener(path: Path) -> socket.socket:
         listener.bind(str(path))
         # Nobody can connect before listen(), so there is no moment of wider rights.
         path.chmod(0o600)
+        listener.listen(_MOST_CLIENTS)
     except OSError:
         listener.close()
         raise

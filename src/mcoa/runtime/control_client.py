@@ -44,15 +44,29 @@ def request(path: Path, message: dict[str, Any], *, timeout_s: float = 5.0) -> d
 
 
 def running_sockets(directory: Path) -> list[Path]:
-    """Return the control sockets of a directory, in the order of their names.
+    """Return the control sockets of a directory behind which a daemon lives, by name.
 
     Raises:
         NoPermissionError: this user may not look.
     """
     try:
-        return sorted(path for path in directory.glob("*.sock") if path.is_socket())
+        paths = sorted(path for path in directory.glob("*.sock") if path.is_socket())
     except PermissionError:
         raise NoPermissionError(f"{directory} may not be read by this user") from None
+    return [path for path in paths if _is_served(path)]
+
+
+def _is_served(path: Path) -> bool:
+    """Tell whether a process listens; one that we may not ask counts."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _line(connection: socket.socket) -> bytes:

@@ -26,6 +26,10 @@ class CommandError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def report(self) -> str:
+        """Return what the user reads."""
+        return f"mcoa: {self}" + (f"\n  hint: {self.hint}" if self.hint else "")
+
 
 class NotRunningError(CommandError):
     """No daemon answers."""

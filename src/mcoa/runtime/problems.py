@@ -54,3 +54,7 @@ class ConfigurationError(CommandError):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.hint = f"{count} {noun}; nothing was changed"
         self.problems = problems
+
+    def report(self) -> str:
+        """Return the problems, then their number."""
+        return f"{self}\nmcoa: {self.hint}"

@@ -97,15 +97,16 @@ home_agent = "2001:db8:1::1"
 # Register several uplinks with one Binding Update.
 # bulk = true
 
-# One table for each uplink; the first is preferred where only one can be registered. Care-of
-# addresses are what the interface has, however it came by them.
+# One table for each uplink; the first is preferred where only one can be registered.
+# Care-of addresses are what the interface has, however it came by them.
 [[link]]
 # The name of the uplink in the status and in the log.
 name = "lte"
 
 interface = "wwan0"
 
-# The Binding Identifier, which stays with this uplink: 1 to 65535. Absent: the node chooses.
+# The Binding Identifier, which stays with this uplink: 1 to 65535. Absent: the node
+# chooses.
 bid = 1
 
 # The usual rate, as Mbit/s or as text such as "300 kbit/s": new flows are spread over the
