@@ -1,5 +1,7 @@
 """What a mobile node's forwarder does with each kind of packet."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,9 @@ from dataplane.packets import (
 )
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.fragment import Reassembler
-from mcoa.dataplane.table import Path
+from mcoa.dataplane.home_agent import HomeAgentForwarder, prefix_from
+from mcoa.dataplane.mobile_node import MobileNodeForwarder, prefix_to
+from mcoa.dataplane.table import ForwardingTable, Path
 from mcoa.wire.icmpv6 import PacketTooBig, parse_icmpv6
 
 
@@ -243,6 +247,29 @@ def test_counters_tell_each_path_and_direction_and_outlive_the_link() -> None:
         400,
     )
     assert (path.link, path.bound) == ("lte", False)
+
+
+def test_forwarders_use_the_table_they_are_given_though_it_is_empty() -> None:
+    node_table = ForwardingTable(follows_inbound=False, prefix=prefix_to(SERVICE))
+    agent_table = ForwardingTable(follows_inbound=True, prefix=prefix_from(SERVICE))
+    node = MobileNodeForwarder(
+        home_address=HOME,
+        home_agent=SERVICE,
+        send=lambda _path, _packet: None,
+        write=bytes,
+        report=lambda *_drop: None,
+        rng=Random(1),
+        table=node_table,
+    )
+    agent = HomeAgentForwarder(
+        address=SERVICE,
+        write=bytes,
+        deliver=bytes,
+        report=lambda *_drop: None,
+        rng=Random(1),
+        table=agent_table,
+    )
+    assert (node.table, agent.table) == (node_table, agent_table)
 
 
 addresses = st.sampled_from([HOME, PEER, SERVICE, STRANGER])

@@ -21,7 +21,6 @@ from mcoa.dataplane.icmp import (
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
     DESTINATION_OPTIONS,
-    FRAGMENT,
     ICMPV6,
     IPV6,
     MINIMUM_MTU,
@@ -64,7 +63,7 @@ class HomeAgentForwarder:
         rng: Random,
         table: ForwardingTable | None = None,
     ) -> None:
-        """Make a forwarder.
+        """Make a forwarder for one service address.
 
         Args:
             address: the service address, sixteen octets.
@@ -73,10 +72,11 @@ class HomeAgentForwarder:
                 options, and ICMPv6 that is not about tunnel packets; whole, with its header.
             report: told of drops that an operator should know of, at a bounded rate.
             rng: draws the identification of fragments.
-            table: another one than the default, for other limits; it must follow inbound
-                packets and make prefixes with prefix_from(address).
+            table: one with other limits; it must have follows_inbound and prefix_from(address).
         """
-        self.table = table or ForwardingTable(follows_inbound=True, prefix=prefix_from(address))
+        if table is None:
+            table = ForwardingTable(follows_inbound=True, prefix=prefix_from(address))
+        self.table = table
         self._address = address
         self._write = write
         self._deliver = deliver
@@ -85,15 +85,11 @@ class HomeAgentForwarder:
         self._errors = ErrorSource(address)
         self._reassembler = Reassembler()
         self._classifier = FlowClassifier()
-        self._bound = self.table.bindings
-        self._outbound = self.table.outbound
-        self._inbound = self.table.inbound
+        self._bound = table.bindings
+        self._outbound = table.outbound
+        self._inbound = table.inbound
         self._entry = TunnelEntry(
-            emit=self._emit,
-            answer=self._send,
-            errors=self._errors,
-            drops=self._drops,
-            rng=rng,
+            emit=self._emit, answer=self._send, errors=self._errors, drops=self._drops, rng=rng
         )
 
     def from_device(self, packet: bytes, now: float) -> None:

@@ -54,12 +54,14 @@ class MobileNodeForwarder:
             write: gives a packet to the device, for the kernel to receive.
             report: told of drops that an operator should know of, at a bounded rate.
             rng: draws the identification of fragments.
-            table: another one than the default, for other limits; it must make prefixes with
-                prefix_to(home_agent).
+            table: one with other limits; it must have prefix_to(home_agent).
         """
-        self.table = table or ForwardingTable(
-            follows_inbound=False, prefix=prefix_to(home_agent), most_flows_a_home=1 << 16
-        )
+        if table is None:
+            prefix = prefix_to(home_agent)
+            table = ForwardingTable(
+                follows_inbound=False, prefix=prefix, most_flows_a_home=1 << 16
+            )
+        self.table = table
         self._home_address = home_address
         self._home_agent = home_agent
         self._send = send
@@ -68,8 +70,8 @@ class MobileNodeForwarder:
         # Errors come from the far end of the tunnel: the kernel takes none from itself.
         self._errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
-        self._outbound = self.table.outbound
-        self._inbound = self.table.inbound
+        self._outbound = table.outbound
+        self._inbound = table.inbound
         self._entry = TunnelEntry(
             emit=send, answer=self._answer, errors=self._errors, drops=self._drops, rng=rng
         )
