@@ -44,11 +44,10 @@ class MobileNodeForwarder:
         rng: Random,
         table: ForwardingTable | None = None,
     ) -> None:
-        """Make a forwarder.
+        """Make a forwarder for a home address and the service address of its agent.
 
         Args:
-            home_address: sixteen octets.
-            home_agent: the service address of the home agent.
+            home_address, home_agent: sixteen octets each.
             send: sends a whole outer packet, header included, over a path; returns None or 0,
                 or what the path takes when the packet was larger and so was not sent.
             write: gives a packet to the device, for the kernel to receive.
@@ -68,12 +67,12 @@ class MobileNodeForwarder:
         self._write = write
         self._drops = Drops(report)
         # Errors come from the far end of the tunnel: the kernel takes none from itself.
-        self._errors = ErrorSource(home_agent)
+        errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
         self._outbound = table.outbound
         self._inbound = table.inbound
         self._entry = TunnelEntry(
-            emit=send, answer=self._answer, errors=self._errors, drops=self._drops, rng=rng
+            emit=send, answer=self._answer, errors=errors, drops=self._drops, rng=rng
         )
 
     def from_device(self, packet: bytes, now: float) -> None:
