@@ -47,9 +47,9 @@ class MobileNodeForwarder:
         """Make a forwarder for a home address and the service address of its agent.
 
         Args:
-            home_address, home_agent: sixteen octets each.
-            send: sends a whole outer packet, header included, over a path; returns None or 0,
-                or what the path takes when the packet was larger and so was not sent.
+            home_address: sixteen octets.
+            home_agent: sixteen octets.
+            send: sends a whole outer packet, header included, over a path; see Emit.
             write: gives a packet to the device, for the kernel to receive.
             report: told of drops that an operator should know of, at a bounded rate.
             rng: draws the identification of fragments.
