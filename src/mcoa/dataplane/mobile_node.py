@@ -66,8 +66,7 @@ class MobileNodeForwarder:
         self._send = send
         self._write = write
         self._drops = Drops(report)
-        # Errors come from the far end of the tunnel: the kernel takes none from itself.
-        errors = ErrorSource(home_agent)
+        errors = ErrorSource(home_agent)  # as if from the tunnel's far end, not from itself
         self._classifier = FlowClassifier()
         self._outbound = table.outbound
         self._inbound = table.inbound
