@@ -179,6 +179,57 @@ def test_a_rewriting_that_meets_a_full_disk_is_given_up_without_loss(
     assert reopened(tmp_path) == {key(1): b"199"}
 
 
+def test_a_new_log_whose_name_may_be_lost_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(tmp_path, compact_above=512)
+
+    def fail(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("mcoa.runtime.store.sync_directory", fail)
+    inode = (tmp_path / LOG).stat().st_ino
+    number = 0
+    while (tmp_path / LOG).stat().st_ino == inode:
+        number += 1
+        store.commit([(key(1), b"%d" % number)])
+    with pytest.raises(StoreError, match="cannot be trusted"):
+        store.commit([(key(1), b"later")])
+    store.close()
+    assert reopened(tmp_path) == {key(1): b"%d" % number}
+
+
+def test_a_disk_that_cannot_even_be_cut_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(tmp_path)
+
+    def fail(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        patch.setattr(os, "ftruncate", fail)
+        with pytest.raises(StoreError, match="cannot grow"):
+            store.commit([(key(1), b"one")])
+    with pytest.raises(StoreError, match="cannot be trusted"):
+        store.commit([(key(1), b"one")])
+    store.close()
+
+
+def test_a_disk_that_fails_at_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(StoreError, match="No space left"):
+            Store.open(tmp_path)
+    Store.open(tmp_path).close()
+
+
 def test_a_rewriting_that_a_crash_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
     Store.open(tmp_path).close()
     (tmp_path / f"{LOG}.new").write_bytes(b"half a log")
