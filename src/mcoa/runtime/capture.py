@@ -45,6 +45,7 @@ class Redirect:
         self._matches = tuple(matches)
         self._netlink = netlink
         self._journal = journal
+        self._attached: dict[str, int] = {}
         self.fileno = tun.fileno
         self.receive = tun.receive
         # To try it out on the device itself disturbs nobody; what fails there fails anywhere.
@@ -53,15 +54,19 @@ class Redirect:
 
     def attach(self, interface: str, index: int) -> None:
         """Begin to take packets off an interface; once more does no harm."""
+        if self._attached.get(interface) == index:
+            return
         filters = IngressFilters(device=interface, first=FIRST_PRIORITY, last=_LAST_PRIORITY)
         if not self._has_hook(index):
             self._journal.record(IngressHook(device=interface))
         self._journal.record(filters)
         self._uninstall(index)
         self._install(index)
+        self._attached[interface] = index
 
     def detach(self, interface: str, index: int) -> None:
         """Leave an interface's packets to the kernel."""
+        self._attached.pop(interface, None)
         self._uninstall(index)
         hook = IngressHook(device=interface)
         if hook in self._journal.entries and not ingress_filters(index, self._netlink):
@@ -120,6 +125,8 @@ class PacketTap:
 
     def attach(self, interface: str, _index: int) -> None:
         """Begin to take packets off an interface; once more does no harm."""
+        if interface in self._interfaces:
+            return
         self._interfaces.add(interface)
         nftables.replace_table(self._table, self._interfaces, self._matches)
 
@@ -134,6 +141,36 @@ class PacketTap:
 
 
 Capture = Redirect | PacketTap
+
+
+def open_capture(
+    device: str,
+    *,
+    netlink: Netlink,
+    journal: Journal,
+    matches: Iterable[Match] = (Match.TYPE_2_ROUTING_HEADER,),
+    mtu: int = 1500,
+) -> Capture:
+    """Return the way of taking packets that works on this kernel.
+
+    Args:
+        device: `mip0`; the second device gets its name with "-in" at its end.
+        netlink: for asking and changing.
+        journal: learns of everything first.
+        matches: what to take.
+        mtu: not less than that of any uplink; octets.
+
+    Raises:
+        OSError: there is none, or no right to use it.
+    """
+    kinds = tuple(matches)
+    tun = Tun.open(f"{device}-in", mtu=mtu, netlink=netlink, journal=journal)
+    try:
+        return Redirect(tun, kinds, netlink=netlink, journal=journal)
+    except OSError:
+        tun.close()
+        netlink.remove_link(tun.name)
+    return PacketTap(f"mcoa_{device}", kinds, journal=journal)
 
 
 def _priority(match: Match) -> int:

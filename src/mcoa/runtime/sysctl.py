@@ -35,8 +35,8 @@ def write_setting(path: str, value: str) -> bool:
     return True
 
 
-def devices() -> Iterator[str]:
-    """Yield the names of all devices that have settings, "all" and "default" aside."""
+def devices_with_settings() -> Iterator[str]:
+    """Yield the names of all devices that have settings, and "default" for those to come."""
     for entry in (_ROOT / "conf").iterdir():
-        if entry.name not in {"all", "default"}:
+        if entry.name != "all":
             yield entry.name

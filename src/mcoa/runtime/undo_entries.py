@@ -1,5 +1,6 @@
 """The kinds of things a node sets in its kernel, and how each is taken back."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import IPv6Address
 
@@ -148,7 +149,9 @@ def take_back(entry: Entry, netlink: Netlink) -> None:
         case Setting():
             _put_back(entry)
         case NftTable():
-            nftables.remove_table(entry.table)
+            # Without nft(8) it was not we who made one.
+            with suppress(FileNotFoundError):
+                nftables.remove_table(entry.table)
         case RoutesThrough() | AddressOf() | Proxies() | IngressHook() | IngressFilters():
             # With a device all that hung on it went.
             link = netlink.link(entry.device)

@@ -1,0 +1,274 @@
+"""A home agent's place on its home link: it stands in for mobile nodes that are away.
+
+Packets to a home address are attracted by proxy neighbour discovery (RFC 6275 §10.4.1) and
+routed to `mip0`; so is the agent's own service address, which no interface has.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address, IPv6Network
+from random import Random
+
+from mcoa.runtime.links import ABSENT_LINK, HOME_LINK_GROUPS, LinkState, LinkWatcher
+from mcoa.runtime.mip0 import Tun
+from mcoa.runtime.neighbours import Neighbours
+from mcoa.runtime.netlink import Changeable, Netlink
+from mcoa.runtime.rtnetlink import (
+    MAIN_TABLE,
+    PROTOCOL,
+    AddressFlag,
+    Neighbour,
+    NeighbourFlag,
+    Route,
+)
+from mcoa.runtime.sysctl import (
+    device_setting,
+    devices_with_settings,
+    neighbour_setting,
+    read_setting,
+)
+from mcoa.runtime.undo import Journal
+from mcoa.runtime.undo_entries import Proxies, RoutesThrough, Setting
+
+ROUTE_METRIC = 1
+ANNOUNCEMENTS = 3  # MAX_NEIGHBOR_ADVERTISEMENT (RFC 4861 §10)
+ANNOUNCEMENT_INTERVAL_S = 1.0  # RETRANS_TIMER (RFC 4861 §10)
+DETECTION_LIMIT_S = 5.0
+"""How long an answer to a probe counts when nobody ends the detection."""
+
+INNER_MTU = 1460
+"""Of packets that a tunnel over paths of 1500 octets carries whole."""
+
+_LEFTOVER_PATIENCE_S = 2.0
+_NAME = "home"
+_UNUSABLE = AddressFlag.TENTATIVE | AddressFlag.DETECTION_FAILED
+
+
+class HomeLink:
+    """Attracts packets for the service address and home addresses, and detects duplicates.
+
+    Args:
+        interface: the home link's; it may go away and come back.
+        address: the service address.
+        tun: `mip0`.
+        netlink: for asking and changing.
+        journal: learns of everything first.
+        duplicate: told of an address given to detect() that another node has.
+        refused: told what the kernel would not take.
+        mtu: of packets that are to be tunnelled; senders of larger ones are told by the
+            kernel. Octets.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        address: IPv6Address,
+        tun: Tun,
+        netlink: Netlink,
+        journal: Journal,
+        duplicate: Callable[[IPv6Address], None],
+        refused: Callable[[Changeable, OSError], None] = lambda _what, _why: None,
+        mtu: int = INNER_MTU,
+    ) -> None:
+        self.interface = interface
+        self.address = address
+        self.mtu = mtu
+        self._tun = tun
+        self._netlink = netlink
+        self._journal = journal
+        self._duplicate = duplicate
+        self._refused = refused
+        self._rng = Random()
+        self._state = ABSENT_LINK
+        self._neighbours: Neighbours | None = None
+        self._homes: set[IPv6Address] = set()
+        self._leftovers: set[IPv6Address] = set()
+        self._detections: dict[IPv6Address, asyncio.TimerHandle] = {}
+        self._announcements: dict[IPv6Address, asyncio.TimerHandle] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._watcher = LinkWatcher(
+            {_NAME: interface}, self._changed, netlink=netlink, groups=HOME_LINK_GROUPS
+        )
+
+    @property
+    def state(self) -> LinkState:
+        """How the interface is."""
+        return self._state
+
+    def start(self) -> None:
+        """Become a router that attracts the service address; on the running loop.
+
+        Home addresses that a process before this one attracted remain so for two seconds:
+        those not taken over by proxy() are let go then.
+        """
+        self._journal.record(RoutesThrough(device=self._tun.name))
+        self._journal.record(Proxies(device=self.interface))
+        enable_forwarding(self._journal, (self.interface, self._tun.name))
+        ours = self._netlink.routes(table=MAIN_TABLE, protocol=PROTOCOL)
+        self._leftovers = {
+            route.destination.network_address
+            for route in ours
+            if route.index == self._tun.index and route.destination.prefixlen == 128
+        } - {self.address}
+        self._add([self._route(self.address)])
+        self._watcher.start()
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(_LEFTOVER_PATIENCE_S, self._let_go_of_leftovers)
+
+    def close(self) -> None:
+        """Stop watching and announcing; what was set stays until it is undone."""
+        self._watcher.close()
+        timers = [*self._detections.values(), *self._announcements.values()]
+        for timer in timers if self._sweep is None else [*timers, self._sweep]:
+            timer.cancel()
+        if self._neighbours is not None:
+            self._neighbours.close()
+            self._neighbours = None
+
+    def proxy(self, home_address: IPv6Address, *, active: bool, router: bool = False) -> None:
+        """Begin or end to attract a home address.
+
+        Args:
+            home_address: it belongs to the home link's prefix.
+            active: begin, and tell all nodes three times, a second apart; or end.
+            router: the mobile node is a mobile router (RFC 3963 §6.5).
+        """
+        self._end_detection(home_address)
+        self._leftovers.discard(home_address)
+        timer = self._announcements.pop(home_address, None)
+        if timer is not None:
+            timer.cancel()
+        if active:
+            self._homes.add(home_address)
+            self._add(self._entries(home_address))
+            self._announce(home_address, ANNOUNCEMENTS, router=router)
+        else:
+            self._homes.discard(home_address)
+            self._remove(self._entries(home_address))
+
+    def detect(self, home_address: IPv6Address) -> None:
+        """Ask the link whether another node has a home address (RFC 4862 §5.4).
+
+        Answers go to `duplicate`, until proxy() is called for the address or 5 s pass. How
+        long none is proof enough is the caller's to decide.
+        """
+        self._end_detection(home_address)
+        loop = asyncio.get_running_loop()
+        self._detections[home_address] = loop.call_later(
+            DETECTION_LIMIT_S, self._end_detection, home_address
+        )
+        if self._neighbours is not None:
+            self._neighbours.probe(home_address)
+
+    # The link itself.
+
+    def _changed(self, _name: str, state: LinkState) -> None:
+        before, self._state = self._state, state
+        is_another = (state.index, state.mac) != (before.index, before.mac)
+        if is_another and self._neighbours is not None:
+            self._neighbours.close()
+            self._neighbours = None
+        if state.index == 0:
+            return
+        if self._neighbours is None:
+            self._prepare()
+        if is_another or (state.up and not before.up):
+            # The kernel forgets proxy entries when a device is switched off.
+            self._add([self._proxy_entry(each) for each in (self.address, *self._homes)])
+            self._announce(self.address, ANNOUNCEMENTS, router=False)
+
+    def _prepare(self) -> None:
+        self._journal.change_setting(device_setting(self.interface, "proxy_ndp"), "1")
+        # In 1/100 s. A kernel delays its answers for others at random by up to so long.
+        self._journal.change_setting(neighbour_setting(self.interface, "proxy_delay"), "0")
+        self._neighbours = Neighbours(
+            self.interface, self._state.index, self._state.mac, self._claimed
+        )
+        for home_address in self._detections:
+            self._neighbours.probe(home_address)
+
+    def _claimed(self, home_address: IPv6Address) -> None:
+        if home_address in self._detections:
+            self._end_detection(home_address)
+            self._duplicate(home_address)
+
+    def _end_detection(self, home_address: IPv6Address) -> None:
+        timer = self._detections.pop(home_address, None)
+        if timer is not None:
+            timer.cancel()
+            if self._neighbours is not None:
+                self._neighbours.release(home_address)
+
+    def _announce(self, address: IPv6Address, left: int, *, router: bool) -> None:
+        self._announcements.pop(address, None)
+        source = self._own_address()
+        if self._neighbours is not None and source is not None:
+            self._neighbours.announce(address, source, router=router)
+        if left > 1:
+            # Many that began together, as after a restart, do not stay together.
+            delay_s = ANNOUNCEMENT_INTERVAL_S * self._rng.uniform(1.0, 1.5)
+            again = functools.partial(self._announce, address, left - 1, router=router)
+            loop = asyncio.get_running_loop()
+            self._announcements[address] = loop.call_later(delay_s, again)
+
+    def _own_address(self) -> IPv6Address | None:
+        """Return our address on the link, link-local if possible (RFC 4861 §4.4)."""
+        ours = [
+            each.address
+            for each in self._netlink.addresses()
+            if each.index == self._state.index and not each.flags & _UNUSABLE
+        ]
+        return min(ours, key=lambda each: not each.is_link_local, default=None)
+
+    # Routes and proxy entries.
+
+    def _entries(self, home_address: IPv6Address) -> list[Neighbour | Route]:
+        route = self._route(home_address)
+        return [route, self._proxy_entry(home_address)] if self._state.index else [route]
+
+    def _route(self, address: IPv6Address) -> Route:
+        # Unlocked, the kernel forwards what the device can hold.
+        return Route(
+            destination=IPv6Network(address.packed),
+            index=self._tun.index,
+            metric=ROUTE_METRIC,
+            mtu=self.mtu,
+            mtu_locked=True,
+        )
+
+    def _proxy_entry(self, address: IPv6Address) -> Neighbour:
+        return Neighbour(index=self._state.index, address=address, flags=NeighbourFlag.PROXY)
+
+    def _add(self, entries: Iterable[Neighbour | Route]) -> None:
+        for what, why in self._netlink.add_all(entries):
+            self._refused(what, why)
+
+    def _remove(self, entries: Iterable[Neighbour | Route]) -> None:
+        for what, why in self._netlink.remove_all(entries):
+            self._refused(what, why)
+
+    def _let_go_of_leftovers(self) -> None:
+        leftovers, self._leftovers = self._leftovers, set()
+        self._remove([entry for each in leftovers for entry in self._entries(each)])
+
+
+def enable_forwarding(journal: Journal, interfaces: Iterable[str]) -> None:
+    """Make this machine an IPv6 router, between `interfaces` at least.
+
+    One that was none listens to router advertisements as before, though the kernel would
+    have a router deaf to them.
+    """
+    whole = "conf/all/forwarding"
+    if read_setting(whole) == "0":
+        for device in devices_with_settings():
+            if read_setting(accept_ra := device_setting(device, "accept_ra")) == "1":
+                journal.change_setting(accept_ra, "2")
+            # The kernel sets each device's along with that of all, and takes it back alike.
+            before = read_setting(forwarding := device_setting(device, "forwarding"))
+            if before not in {None, "0"}:
+                journal.record(Setting(path=forwarding, before=before, after=""))
+        journal.change_setting(whole, "1")
+    for interface in interfaces:
+        journal.change_setting(device_setting(interface, "forwarding"), "1")
