@@ -42,6 +42,17 @@ class Registration:
         """True when the agent takes packets from the address that is wanted."""
         return self.held is not None and self.held == self.wanted
 
+    @property
+    def state(self) -> str:
+        """What an operator sees of it, in a word."""
+        if self.wanted is None:
+            return "gone" if self.held is None and not self.doubtful else "deregistering"
+        if self.is_usable:
+            return "refreshing" if self.doubtful else "registered"
+        if self.status is not None and self.status.is_rejection and not self.doubtful:
+            return "rejected"
+        return "registering"
+
     def want(self, care_of_address: IPv6Address | None) -> bool:
         """Change what is wanted; tell whether that is a change."""
         if care_of_address == self.wanted:

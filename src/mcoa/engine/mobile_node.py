@@ -166,6 +166,10 @@ class MobileNode:
             if entry.held is not None and entry.is_usable
         )
 
+    def round_trip_s(self, care_of_address: IPv6Address) -> float | None:
+        """Return how long the last update from this address took to be answered."""
+        return self._round_trip_s.get(care_of_address)
+
     # What the links offer, as wishes.
 
     def _wish_for_links(self) -> None:

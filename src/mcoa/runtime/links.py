@@ -85,6 +85,17 @@ class LinkState:
 ABSENT_LINK = LinkState()
 
 
+def describe_link(state: LinkState, *, needs_router: bool = True) -> str:
+    """Return in a word or two how a link is."""
+    if not state.index:
+        return "missing"
+    if not state.up:
+        return "no carrier"
+    if needs_router and not state.default_route:
+        return "no router"
+    return "up" if state.addresses else "no address"
+
+
 @dataclass(slots=True, kw_only=True)
 class _Device:
     """What was announced of one device; the dicts keep the order of first mention.

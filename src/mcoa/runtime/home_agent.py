@@ -1,0 +1,274 @@
+"""The home agent at work: engine, forwarder, store and home link, joined.
+
+All packets come through one device: tunnel packets and signalling to the service address,
+and what is meant for the mobile nodes. What leaves goes back through it for the kernel to
+route.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from random import SystemRandom
+from time import time
+
+from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.dataplane.home_agent import HomeAgentForwarder
+from mcoa.dataplane.path import Path
+from mcoa.engine.actions import (
+    Action,
+    BindingsChanged,
+    DetectDuplicate,
+    Proxy,
+    Remember,
+    Report,
+    Send,
+)
+from mcoa.engine.home_agent import HomeAgent
+from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
+from mcoa.runtime.config_models import HomeAgentConfiguration
+from mcoa.runtime.driver import Driver
+from mcoa.runtime.events import Events
+from mcoa.runtime.home_link import HomeLink
+from mcoa.runtime.links import describe_link
+from mcoa.runtime.log import EventLog
+from mcoa.runtime.mip0 import Tun
+from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.outbox import Outbox
+from mcoa.runtime.readiness import deliver
+from mcoa.runtime.records import RecordError, emit_record, parse_record
+from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
+from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
+from mcoa.runtime.store import Store
+from mcoa.runtime.undo import Journal
+
+
+def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
+    """Return what the engine is to obey."""
+    settings = configuration.home_agent
+    return HomeAgentPolicy(
+        address=settings.address,
+        home_prefixes=tuple(HomePrefix(network=each) for each in settings.home_prefixes),
+        home_addresses=(
+            None if settings.mobile_nodes is None else frozenset(settings.mobile_nodes)
+        ),
+        multiple_care_of=(
+            MultipleCareOf.ALLOW if settings.multiple_care_of else MultipleCareOf.PROHIBIT
+        ),
+        bulk=settings.bulk,
+        max_bindings_per_node=settings.max_bindings_per_node,
+        max_lifetime_s=settings.max_lifetime_s,
+        detect_duplicates=settings.duplicate_address_detection,
+    )
+
+
+class HomeAgentNode:
+    """A home agent on this machine."""
+
+    def __init__(
+        self,
+        configuration: HomeAgentConfiguration,
+        *,
+        netlink: Netlink,
+        journal: Journal,
+        log: EventLog,
+    ) -> None:
+        self._configuration = configuration
+        self._events = Events(log)
+        self._loop = asyncio.get_running_loop()
+        # Times of day for what must survive a restart of the machine.
+        self._offset_s = time() - self._loop.time()
+        rng = SystemRandom()
+        self.engine = HomeAgent(policy_of(configuration), rng=rng, in_use=self._in_use)
+        self._store = Store.open(configuration.state_directory / configuration.name)
+        self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
+        self._home_link = HomeLink(
+            configuration.home_agent.home_link,
+            address=configuration.home_agent.address,
+            tun=self._tun,
+            netlink=netlink,
+            journal=journal,
+            duplicate=self._duplicate,
+        )
+        self._forwarder = HomeAgentForwarder(
+            address=configuration.home_agent.address.packed,
+            write=self._tun.send,
+            deliver=self._take,
+            report=self._events.drop,
+            rng=rng,
+        )
+        self._inbox: list[bytes] = []
+        self._driver = Driver(self.engine, self._perform)
+        self._began_s = self._driver.now
+        self._outbox = Outbox(
+            commit=self._store.commit,
+            record=self._record,
+            send=self._send,
+            failed=self._not_written,
+        )
+        self._undeliver: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Serve what was served before, then listen."""
+        self._home_link.start()
+        actions: list[Action] = []
+        now = self._driver.now
+        for key, octets in self._store.load().items():
+            home_address = IPv6Address(key)
+            try:
+                entry = parse_record(home_address, octets, offset_s=self._offset_s)
+            except RecordError as error:
+                self._events.log.error("record-unreadable", reason=str(error))
+                continue
+            actions += self.engine.restore(entry, now)
+        self._events.log.info("bindings-restored", home_addresses=len(self.engine.cache))
+        self._driver.run(actions)
+        self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+
+    async def stop(self) -> None:
+        """Write what is unwritten; bindings stay, for the next start."""
+        await self._outbox.drain()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._undeliver()
+        self._driver.close()
+        self._outbox.close()
+        self._home_link.close()
+        self._tun.close()
+        self._store.close()
+
+    def tick(self) -> None:
+        """Do what is due every second."""
+        self._forwarder.expire(self._driver.now)
+
+    # Packets and actions.
+
+    def _packets(self, packets: list[bytes]) -> None:
+        now = self._driver.now
+        take = self._forwarder.from_device
+        for packet in packets:
+            take(packet, now)
+        if self._inbox:
+            self._signalling(now)
+
+    def _take(self, packet: bytes) -> None:
+        self._inbox.append(packet)
+
+    def _signalling(self, now: float) -> None:
+        inbox, self._inbox = self._inbox, []
+        actions: list[Action] = []
+        for packet in inbox:
+            try:
+                received = parse_signalling(packet)
+            except SignallingError as error:
+                self._events.no_message(str(error), packet[8:24])
+                if error.answer is not None:
+                    self._tun.send(error.answer)
+                continue
+            actions += self.engine.receive(received, now)
+        self._driver.run(actions)
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send():
+                    self._outbox.post(action)
+                case Remember(home_address=home_address):
+                    self._outbox.remember(home_address)
+                case BindingsChanged(home_address=home_address):
+                    self._bindings_changed(home_address)
+                case Proxy(home_address=home_address, active=active):
+                    self._home_link.proxy(home_address, active=active)
+                case DetectDuplicate(home_address=home_address):
+                    self._home_link.detect(home_address)
+                case Report():
+                    self._events.report(action)
+        self._outbox.flush()
+
+    def _bindings_changed(self, home_address: IPv6Address) -> None:
+        bindings = self.engine.bindings(home_address)
+        paths = tuple(
+            Path(bid=binding.bid or 0, care_of_address=binding.care_of_address.packed)
+            for binding in bindings
+        )
+        self._forwarder.table.replace(home_address.packed, paths)
+        # Every binding must be attributable (RFC 5648 §10).
+        self._events.log.remote(
+            "bindings-changed",
+            home_address=home_address,
+            bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
+        )
+
+    def _send(self, send: Send) -> None:
+        packet = emit_signalling(send)
+        if packet[24:40] in self._forwarder.table.bindings:
+            self._forwarder.from_device(packet, self._driver.now)
+        else:
+            self._tun.send(packet)
+
+    def _record(self, home_address: IPv6Address) -> bytes:
+        entry = self.engine.cache.entry(home_address)
+        return b"" if entry is None else emit_record(entry, offset_s=self._offset_s)
+
+    def _in_use(self, home_address: IPv6Address) -> bool:
+        states = self._forwarder.table.states_of(home_address.packed)
+        return any(state.active_flows for state in states)
+
+    def _duplicate(self, home_address: IPv6Address) -> None:
+        self._driver.run(self.engine.duplicate_found(home_address))
+
+    def _not_written(self, error: OSError) -> None:
+        self._events.counts["store-failures"] += 1
+        self._events.log.error("store-failed", reason=error.strerror or str(error))
+
+    def _device_lost(self, error: OSError) -> None:
+        self._events.log.error("device-lost", device=self._tun.name, reason=str(error))
+        raise error
+
+    # Status.
+
+    def status(self) -> Status:
+        """Return what a view of the node shows."""
+        configuration, now = self._configuration, self._driver.now
+        snapshot = self._forwarder.snapshot(now)
+        cache = self.engine.cache
+        return Status(
+            role=configuration.role,
+            name=configuration.name,
+            security=configuration.security,
+            pid=os.getpid(),
+            uptime_s=now - self._began_s,
+            device=DeviceStatus(name=self._tun.name),
+            data_plane="userspace",
+            home_addresses=configuration.home_agent.home_prefixes,
+            bindings=(
+                _binding(entry, binding, now) for entry in cache for binding in entry.bindings
+            ),
+            bindings_total=sum(len(entry.bindings) for entry in cache),
+            links=(self._home_link_status(),),
+            flows=FlowsStatus(total=snapshot.flows),
+            counters=self._events.counters(snapshot),
+        )
+
+    def _home_link_status(self) -> LinkStatus:
+        state = self._home_link.state
+        return LinkStatus(
+            name="home",
+            interface=self._home_link.interface,
+            state=describe_link(state, needs_router=False),
+            addresses=tuple(each.address for each in state.addresses),
+            mtu=state.mtu or None,
+        )
+
+
+def _binding(entry: CacheEntry, binding: Binding, now: float) -> BindingLine:
+    return BindingLine(
+        home_address=entry.home_address,
+        bid=binding.bid,
+        care_of_address=binding.care_of_address,
+        state="registered",
+        remaining_lifetime_s=max(0.0, binding.expires_at_s - now),
+        priority=binding.priority or None,
+        home=binding.home,
+    )

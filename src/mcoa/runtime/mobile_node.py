@@ -1,0 +1,381 @@
+"""The mobile node at work: engine, forwarder and uplinks, joined.
+
+The device takes what leaves from the home address. What the forwarder makes of it leaves by
+the uplinks' own sockets. Link events reach the engine and, by its first action, the
+forwarder, before anything is signalled.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from math import inf
+from random import SystemRandom
+
+from mcoa.binding.update_list import Registration
+from mcoa.dataplane.counters import Snapshot
+from mcoa.dataplane.mobile_node import MobileNodeForwarder
+from mcoa.dataplane.path import Path
+from mcoa.engine.actions import (
+    Action,
+    BindingsChanged,
+    DetectDuplicate,
+    Proxy,
+    Remember,
+    Report,
+    Send,
+)
+from mcoa.engine.mobile_node import MobileNode, UsablePath
+from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
+from mcoa.runtime.capture import Capture, PacketTap, Redirect
+from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
+from mcoa.runtime.driver import Driver
+from mcoa.runtime.events import Events
+from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkWatcher, describe_link
+from mcoa.runtime.log import EventLog
+from mcoa.runtime.mip0 import Tun
+from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.readiness import deliver
+from mcoa.runtime.routing import Home, Routing, prepare_uplink
+from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
+from mcoa.runtime.sockets import (
+    IcmpPacket,
+    IcmpSocket,
+    Silencer,
+    TunnelPacket,
+    endpoint,
+)
+from mcoa.runtime.status import (
+    BindingLine,
+    DeviceStatus,
+    FlowsStatus,
+    LinkStatus,
+    PeerStatus,
+    Status,
+)
+from mcoa.runtime.traffic_control import Match
+from mcoa.runtime.undo import Journal
+from mcoa.runtime.uplink import Uplink
+
+_MOBILITY_HEADER = 135
+_IPV6_IN_IPV6 = 41
+_PACKET_TOO_BIG = 2
+_STOP_PATIENCE_S = 3.0
+_USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
+
+
+def policy_of(configuration: MobileNodeConfiguration) -> MobileNodePolicy:
+    """Return what the engine is to obey."""
+    settings = configuration.mobile_node
+    return MobileNodePolicy(
+        home_address=settings.home_address,
+        home_agent=settings.home_agent,
+        links=tuple(LinkPolicy(name=each.name, bid=each.bid) for each in configuration.links),
+        lifetime_s=settings.lifetime_s,
+        multiple_care_of=settings.multiple_care_of,
+        bulk=settings.bulk,
+    )
+
+
+class MobileNodeNode:
+    """A mobile node on this machine."""
+
+    def __init__(
+        self,
+        configuration: MobileNodeConfiguration,
+        *,
+        netlink: Netlink,
+        journal: Journal,
+        log: EventLog,
+    ) -> None:
+        settings = configuration.mobile_node
+        self._configuration = configuration
+        self._events = Events(log)
+        self._agent = endpoint(settings.home_agent)
+        rng = SystemRandom()
+        self.engine = MobileNode(policy_of(configuration), rng=rng)
+        self._links = {link.name: link for link in configuration.links}
+        self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
+        self._capture = _open_capture(configuration.device, netlink, journal, log)
+        self._silencer = Silencer(_IPV6_IN_IPV6)
+        self._errors = IcmpSocket((_PACKET_TOO_BIG,))
+        self._forwarder = MobileNodeForwarder(
+            home_address=settings.home_address.packed,
+            home_agent=settings.home_agent.packed,
+            send=self._send_over,
+            write=self._tun.send,
+            report=self._events.drop,
+            rng=rng,
+        )
+        self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
+        self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
+        self._routing = Routing(configuration.device, netlink, journal)
+        self._journal = journal
+        self._bids: dict[bytes, int] = {}
+        self._states: dict[str, LinkState] = {}
+        self._driver = Driver(self.engine, self._perform)
+        self._began_s = self._driver.now
+        self._watcher = LinkWatcher(
+            {link.name: link.interface for link in configuration.links},
+            self._link_changed,
+            netlink=netlink,
+            disturbed=self._steer,
+        )
+        self._stopped = asyncio.Event()
+        self._undeliver: list[Callable[[], None]] = []
+
+    async def start(self) -> None:
+        """Take the traffic of this machine, and register what links there are."""
+        self._undeliver = [
+            deliver(self._tun, self._from_device, self._device_lost),
+            deliver(self._capture, self._from_capture, self._device_lost),
+            deliver(self._errors, self._icmp_errors, self._device_lost),
+        ]
+        self._watcher.start()
+
+    async def stop(self) -> None:
+        """De-register; give up when the home agent does not answer."""
+        self._driver.run(self.engine.stop(self._driver.now))
+        if not self.engine.is_stopped:
+            try:
+                await asyncio.wait_for(self._stopped.wait(), _STOP_PATIENCE_S)
+            except TimeoutError:
+                self._events.log.warning("not-deregistered", reason="no answer")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._watcher.close()
+        for undeliver in self._undeliver:
+            undeliver()
+        self._driver.close()
+        for uplink in self._uplinks.values():
+            uplink.close()
+        self._errors.close()
+        self._silencer.close()
+        self._capture.close()
+        self._tun.close()
+
+    def tick(self) -> None:
+        """Do what is due every second."""
+        self._forwarder.expire(self._driver.now)
+
+    # Links.
+
+    def _uplink(self, link: LinkSettings) -> Uplink:
+        return Uplink(link.interface, take=self._from_tunnel, failed=self._uplink_lost)
+
+    def _link_changed(self, name: str, state: LinkState) -> None:
+        before = self._states.get(name)
+        self._states[name] = state
+        uplink = self._uplinks[name]
+        if state.index and (before is None or before.index != state.index):
+            prepare_uplink(uplink.interface, self._journal)
+        usable = state.up and state.default_route
+        addresses = tuple(each.address for each in state.addresses) if usable else ()
+        if addresses:
+            self._steer()
+            uplink.use(addresses, self._mtu(name, state))
+            self._capture.attach(uplink.interface, state.index)
+        actions = self.engine.links_changed(name, addresses, self._driver.now)
+        self._driver.run(actions)
+        if not addresses:
+            uplink.close()
+            self._steer()
+        self._events.log.info(
+            "link-changed",
+            link=name,
+            up=state.up,
+            addresses=" ".join(map(str, addresses)) or None,
+        )
+
+    def _steer(self) -> None:
+        """Bring the kernel's routes in line with the links."""
+        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
+        home = Home(
+            address=self._configuration.mobile_node.home_address,
+            index=self._tun.index,
+            mtu=max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU),
+        )
+        states = {self._numbers[name]: state for name, state in self._states.items()}
+        for refusal in self._routing.converge(states, home):
+            self._events.log.warning(
+                "route-refused", what=refusal.what, reason=refusal.error.strerror
+            )
+
+    def _mtu(self, name: str, state: LinkState) -> int:
+        return self._links[name].mtu or state.mtu or _USUAL_MTU
+
+    def _uplink_lost(self, error: OSError) -> None:
+        self._events.log.warning("uplink-socket-lost", reason=str(error))
+
+    # Packets.
+
+    def _from_device(self, packets: list[bytes]) -> None:
+        now, take = self._driver.now, self._forwarder.from_device
+        for packet in packets:
+            take(packet, now)
+
+    def _send_over(self, path: Path, packet: bytes) -> int:
+        return self._uplinks[path.link].send(packet, self._agent)
+
+    def _from_tunnel(self, packets: list[TunnelPacket]) -> None:
+        now, take, bids = self._driver.now, self._forwarder.from_tunnel, self._bids
+        for inner, source, destination, traffic_class in packets:
+            if len(inner) > 40 and inner[6] == _MOBILITY_HEADER:
+                self._signalling(inner, None)
+                continue
+            bid = bids.get(destination)
+            if bid is not None:
+                take(source, bid, inner, traffic_class, now)
+
+    def _from_capture(self, packets: list[bytes]) -> None:
+        for packet in packets:
+            self._signalling(packet, None)
+
+    def _icmp_errors(self, packets: list[IcmpPacket]) -> None:
+        """Pass on a Packet Too Big that quotes a tunnel packet of ours."""
+        agent = self._configuration.mobile_node.home_agent.packed
+        for packet in packets:
+            mtu, quoted = int.from_bytes(packet.message[4:8]), packet.message[8:]
+            bid = self._bids.get(quoted[8:24])
+            if bid is None or quoted[24:40] != agent or quoted[6] != _IPV6_IN_IPV6:
+                continue
+            self._forwarder.packet_too_big(bid, mtu, quoted[40:], self._driver.now)
+
+    def _signalling(self, packet: bytes, link: str | None) -> None:
+        try:
+            received = parse_signalling(packet, link)
+        except SignallingError as error:
+            self._events.no_message(str(error), packet[8:24])
+            return
+        self._driver.run(self.engine.receive(received, self._driver.now))
+
+    # Actions.
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send():
+                    self._send(action)
+                case BindingsChanged():
+                    self._paths_changed(self.engine.paths())
+                case Report():
+                    self._events.report(action)
+                case Remember() | DetectDuplicate() | Proxy():
+                    raise ValueError(f"a mobile node does not ask for {action}")
+        if self.engine.is_stopped:
+            self._stopped.set()
+
+    def _send(self, send: Send) -> None:
+        if send.envelope.link is not None:
+            self._uplinks[send.envelope.link].send(emit_signalling(send), self._agent)
+
+    def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
+        home_address = self._configuration.mobile_node.home_address
+        paths = tuple(
+            Path(
+                bid=path.bid or 0,
+                care_of_address=path.care_of_address.packed,
+                weight=self._links[path.link].weight,
+                mtu=self._uplinks[path.link].mtu,
+                link=path.link,
+            )
+            for path in usable
+        )
+        self._bids = {path.care_of_address: path.bid for path in paths}
+        self._forwarder.table.replace(home_address.packed, paths)
+        self._events.log.info(
+            "paths-changed",
+            paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
+        )
+
+    def _device_lost(self, error: OSError) -> None:
+        self._events.log.error("device-lost", reason=str(error))
+        raise error
+
+    # Status.
+
+    def status(self) -> Status:
+        """Return what a view of the node shows."""
+        configuration, now = self._configuration, self._driver.now
+        snapshot = self._forwarder.snapshot(now)
+        settings = configuration.mobile_node
+        active = {path.link: path.active_flows for path in snapshot.paths if path.bound}
+        return Status(
+            role=configuration.role,
+            name=configuration.name,
+            security=configuration.security,
+            pid=os.getpid(),
+            uptime_s=now - self._began_s,
+            device=DeviceStatus(name=self._tun.name),
+            data_plane="userspace",
+            home_addresses=(settings.home_address,),
+            peers=(self._peer(),),
+            bindings=[self._binding(entry, now) for entry in self.engine.update_list],
+            links=tuple(self._link_status(link, snapshot) for link in configuration.links),
+            flows=FlowsStatus(total=snapshot.flows, by_path=active),
+            counters=self._events.counters(snapshot),
+            warnings=self._warnings(),
+        )
+
+    def _peer(self) -> PeerStatus:
+        engine = self.engine
+        state = "registered" if engine.paths() else "no answer"
+        return PeerStatus(
+            address=self._configuration.mobile_node.home_agent,
+            role="home-agent",
+            state=state,
+            multiple_care_of=engine.uses_bids if engine.paths() else None,
+        )
+
+    def _binding(self, entry: Registration, now: float) -> BindingLine:
+        settings = self._configuration.mobile_node
+        lifetime_s = entry.expires_at_s - now
+        return BindingLine(
+            home_address=settings.home_address,
+            bid=entry.bid,
+            care_of_address=entry.wanted or entry.held,
+            state=entry.state,
+            link=entry.link,
+            remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
+            last_status=None if entry.status is None else int(entry.status),
+            last_status_phrase=None if entry.status is None else entry.status.phrase,
+        )
+
+    def _link_status(self, link: LinkSettings, snapshot: Snapshot) -> LinkStatus:
+        state = self._states.get(link.name, ABSENT_LINK)
+        paths = [path for path in snapshot.paths if path.link == link.name]
+        bound = [path for path in paths if path.bound]
+        addresses = tuple(each.address for each in state.addresses)
+        round_trips = [self.engine.round_trip_s(address) for address in addresses]
+        return LinkStatus(
+            name=link.name,
+            interface=link.interface,
+            state=describe_link(state),
+            bid=bound[0].bid or None if bound else link.bid,
+            addresses=addresses,
+            weight=link.weight,
+            mtu=self._mtu(link.name, state),
+            flows=sum(path.active_flows for path in bound),
+            sent_octets=sum(path.octets_out for path in paths),
+            received_octets=sum(path.octets_in for path in paths),
+            round_trip_s=next((each for each in round_trips if each is not None), None),
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        engine = self.engine
+        if not engine.paths():
+            return ("no binding: packets of the home address go nowhere",)
+        if engine.policy.multiple_care_of and not engine.uses_bids:
+            return ("the home agent takes one binding only: the other links are idle",)
+        return ()
+
+
+def _open_capture(device: str, netlink: Netlink, journal: Journal, log: EventLog) -> Capture:
+    """Take acknowledgements, with their routing header, before the kernel refuses them."""
+    matches = (Match.TYPE_2_ROUTING_HEADER,)
+    try:
+        tun = Tun.open(f"{device}-in", mtu=_USUAL_MTU, netlink=netlink, journal=journal)
+        return Redirect(tun, matches, netlink=netlink, journal=journal)
+    except OSError as error:
+        log.info("capture-by-packet-socket", reason=error.strerror or str(error))
+        return PacketTap(f"mcoa-{device}", matches, journal=journal)

@@ -1,0 +1,88 @@
+"""Signalling packets: octets to and from what engines exchange (RFC 6275 §9.2)."""
+
+from dataclasses import replace
+
+from mcoa.engine.actions import Envelope, Received, Send
+from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6
+from mcoa.wire.ipv6 import (
+    HEADER_LENGTH,
+    MOBILITY_HEADER,
+    Ipv6Packet,
+    emit_packet,
+    parse_packet,
+)
+from mcoa.wire.messages import emit_message, parse_message
+from mcoa.wire.reader import Disposition, ParseError
+
+_LONGEST_ANSWER = 1280  # RFC 4443 §2.4 (c): an error fits the smallest MTU
+
+
+class SignallingError(ValueError):
+    """A packet that is no message.
+
+    Attributes:
+        answer: the packet that its sender is owed; None when he is owed silence.
+    """
+
+    def __init__(self, reason: str, answer: bytes | None = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+def parse_signalling(packet: bytes, link: str | None = None) -> Received:
+    """Return the message in a packet that came in by `link`.
+
+    Raises:
+        SignallingError: it holds no message that an engine could take.
+    """
+    try:
+        parsed = parse_packet(packet)
+    except ParseError as error:
+        raise SignallingError(str(error), _problem(packet, error, 0)) from None
+    if parsed.protocol != MOBILITY_HEADER or parsed.fragment is not None:
+        raise SignallingError(f"protocol {parsed.protocol} is not the Mobility Header")
+    source, destination = parsed.checksum_source, parsed.checksum_destination
+    try:
+        message = parse_message(parsed.payload, source, destination)
+    except ParseError as error:
+        start = HEADER_LENGTH + int.from_bytes(packet[4:6]) - len(parsed.payload)
+        raise SignallingError(str(error), _problem(packet, error, start)) from None
+    envelope = Envelope(
+        source=parsed.source,
+        destination=parsed.destination,
+        home_address=parsed.home_address,
+        routing_header_home_address=parsed.routing_home_address,
+        link=link,
+    )
+    return Received(message=message, envelope=envelope)
+
+
+def emit_signalling(send: Send) -> bytes:
+    """Return the packet that an engine wants to be sent."""
+    envelope = send.envelope
+    packet = Ipv6Packet(
+        source=envelope.source,
+        destination=envelope.destination,
+        protocol=MOBILITY_HEADER,
+        home_address=envelope.home_address,
+        routing_home_address=envelope.routing_header_home_address,
+    )
+    source, destination = packet.checksum_source, packet.checksum_destination
+    return emit_packet(replace(packet, payload=emit_message(send.message, source, destination)))
+
+
+def _problem(packet: bytes, error: ParseError, start: int) -> bytes | None:
+    """Return the Parameter Problem for a fault `start` octets before `error.offset`."""
+    if error.disposition is not Disposition.PARAMETER_PROBLEM:
+        return None
+    source, destination = packet[8:24], packet[24:40]
+    # Nothing that could reach many, or nobody, is ever answered (RFC 4443 §2.4 (e)).
+    if source[0] == 0xFF or destination[0] == 0xFF or not any(source):
+        return None
+    room = _LONGEST_ANSWER - HEADER_LENGTH - 8
+    message = ParameterProblem(
+        pointer=start + error.offset, code=error.code, invoking_packet=packet[:room]
+    )
+    body = emit_icmpv6(message, destination, source)
+    head = b"\x60\0\0\0" + len(body).to_bytes(2) + bytes((ICMPV6, 64))
+    return head + destination + source + body
