@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import mcoa.runtime
 from mcoa.cli.entry import run
 from mcoa.runtime.config import MobileNodeConfiguration
 from mcoa.runtime.errors import NoPermissionError
@@ -43,7 +42,6 @@ class FakeDaemon(ModuleType):
 def install(monkeypatch: pytest.MonkeyPatch, outcome: int | Exception = 0) -> FakeDaemon:
     daemon = FakeDaemon(outcome)
     monkeypatch.setitem(sys.modules, "mcoa.runtime.daemon", daemon)
-    monkeypatch.setattr(mcoa.runtime, "daemon", daemon, raising=False)
     return daemon
 
 

@@ -69,7 +69,7 @@ def test_below_its_level_an_event_is_not_written() -> None:
     scene.log.debug("a")
     scene.log.info("b")
     scene.log.remote("c", level=Level.INFO)
-    scene.log.flush()
+    scene.log.close()
     assert scene.lines == []
 
 
@@ -93,7 +93,7 @@ def test_a_remote_event_passes_in_a_burst_and_is_then_held_back() -> None:
 
 
 def test_events_do_not_hold_each_other_back() -> None:
-    scene = Scene(limit=RateLimit(burst=1, per_second=0.1))
+    scene = Scene(limit=RateLimit(burst=1, per_second=0.125))
     scene.log.remote("update-refused")
     scene.log.remote("update-refused")
     scene.log.remote("bindings-expired")
@@ -109,16 +109,30 @@ def test_a_long_silence_allows_no_more_than_one_burst() -> None:
     assert len(scene.lines) == 3
 
 
-def test_flush_says_what_is_still_held_back() -> None:
+def test_close_says_what_is_still_held_back() -> None:
     scene = Scene(limit=RateLimit(burst=1, per_second=0))
     for _ in range(5):
         scene.log.remote("update-refused")
-    scene.log.flush()
-    scene.log.flush()
+    scene.log.close()
+    scene.log.close()
     assert [line.partition("Z ")[2] for line in scene.lines] == [
         "warning update-refused",
         "warning update-refused suppressed=4",
     ]
+
+
+def test_flush_keeps_the_limit_too() -> None:
+    scene = Scene(limit=RateLimit(burst=1, per_second=0.125))
+    for second in range(31):
+        scene.now = float(second)
+        scene.log.remote("update-refused")
+        scene.log.flush()
+    assert len(scene.lines) == 4
+    scene.now = 60.0
+    scene.log.flush()
+    scene.log.flush()
+    assert len(scene.lines) <= 5
+    assert "suppressed=" in scene.lines[-1]
 
 
 def test_a_log_that_nobody_reads_stops_nothing() -> None:

@@ -121,7 +121,7 @@ def test_a_full_disk_refuses_the_batch_and_keeps_the_earlier_ones(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", write_a_little)
-        with pytest.raises(StoreError, match="No space left"):
+        with pytest.raises(OSError, match="No space left"):
             store.commit([(key(1), b"newer")])
     store.commit([(key(2), b"two")])
     store.close()
@@ -138,9 +138,9 @@ def test_after_a_failed_sync_nothing_is_acknowledged_any_more(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", fail)
-        with pytest.raises(StoreError, match="cannot be synced"):
+        with pytest.raises(OSError, match="cannot be synced"):
             store.commit([(key(1), b"one")])
-    with pytest.raises(StoreError, match="cannot be trusted"):
+    with pytest.raises(OSError, match="cannot be trusted"):
         store.commit([(key(1), b"one")])
     store.close()
 
@@ -193,7 +193,7 @@ def test_a_new_log_whose_name_may_be_lost_is_not_trusted(
     while (tmp_path / LOG).stat().st_ino == inode:
         number += 1
         store.commit([(key(1), b"%d" % number)])
-    with pytest.raises(StoreError, match="cannot be trusted"):
+    with pytest.raises(OSError, match="cannot be trusted"):
         store.commit([(key(1), b"later")])
     store.close()
     assert reopened(tmp_path) == {key(1): b"%d" % number}
@@ -210,9 +210,9 @@ def test_a_disk_that_cannot_even_be_cut_is_not_trusted(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fail)
         patch.setattr(os, "ftruncate", fail)
-        with pytest.raises(StoreError, match="cannot grow"):
+        with pytest.raises(OSError, match="cannot grow"):
             store.commit([(key(1), b"one")])
-    with pytest.raises(StoreError, match="cannot be trusted"):
+    with pytest.raises(OSError, match="cannot be trusted"):
         store.commit([(key(1), b"one")])
     store.close()
 

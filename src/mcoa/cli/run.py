@@ -17,7 +17,7 @@ from mcoa.runtime.log import EventLog, Level
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what helps to find faults, too.")
-def run(file: Path, dry_run: bool, log_json: bool, verbose: bool) -> int | None:
+def run(file: Path, dry_run: bool, log_json: bool, verbose: bool) -> int:
     """Run the node that FILE describes until SIGTERM or Ctrl-C.
 
     At the end it de-registers and takes back what it has set. The log goes to standard error.
@@ -31,6 +31,9 @@ def run(file: Path, dry_run: bool, log_json: bool, verbose: bool) -> int | None:
         level=Level.DEBUG if verbose else Level.INFO,
     )
     # After the file has been read: a mistake in it is told at once, and without root.
-    from mcoa.runtime import daemon  # noqa: PLC0415 - see above
+    from mcoa.runtime.daemon import run as serve  # noqa: PLC0415 - see above
 
-    return daemon.run(configuration, dry_run=dry_run, log=log)
+    try:
+        return serve(configuration, dry_run=dry_run, log=log)
+    finally:
+        log.close()

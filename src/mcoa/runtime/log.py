@@ -99,11 +99,21 @@ class EventLog:
         self._write(level, event, fields)
 
     def flush(self) -> None:
-        """Say what is still held back; to be called now and then, and at the end."""
+        """Say what is still held back, as far as the limit allows; to be called now and then."""
+        for event, bucket in self._buckets.items():
+            if bucket.suppressed and self._refilled(event).tokens >= 1:
+                bucket.tokens -= 1
+                self._tell_suppressed(event, bucket)
+
+    def close(self) -> None:
+        """Say all that is still held back; to be called at the end."""
         for event, bucket in self._buckets.items():
             if bucket.suppressed:
-                suppressed, bucket.suppressed = bucket.suppressed, 0
-                self._write(Level.WARNING, event, {"suppressed": suppressed})
+                self._tell_suppressed(event, bucket)
+
+    def _tell_suppressed(self, event: str, bucket: _Bucket) -> None:
+        suppressed, bucket.suppressed = bucket.suppressed, 0
+        self._write(Level.WARNING, event, {"suppressed": suppressed})
 
     def _refilled(self, event: str) -> _Bucket:
         now = self._monotonic()

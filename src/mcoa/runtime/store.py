@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EIO
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -44,7 +45,7 @@ _COMPACT_ABOVE = 1 << 20  # octets; a smaller log is not worth the work
 
 
 class StoreError(CommandError):
-    """The state directory cannot be used, or does not take what it is given."""
+    """The state directory cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +125,14 @@ class Store:
             batch: (home address, record); an empty record deletes.
 
         Raises:
-            StoreError: the disk did not take it, so it must not be acknowledged. Later
-                batches may be tried, and fail at once where the disk cannot be trusted.
+            OSError: the disk did not take it, so it must not be acknowledged. Later batches
+                may be tried, and fail at once where the disk cannot be trusted.
             ValueError: a key or record of impossible length; nothing was written.
         """
         if not batch:
             return
         if self._failed:
-            raise StoreError(f"{self._path} failed before, and cannot be trusted")
+            raise OSError(EIO, f"{self._path} failed before, and cannot be trusted")
         frames = b"".join([emit_frame(key, record, self._seed) for key, record in batch])
         self._append(frames)
         self._recovered = None
@@ -150,14 +151,16 @@ class Store:
             write_all(self._descriptor, frames)
         except OSError as error:
             self._undo_append()
-            raise StoreError(f"{self._path} cannot grow: {error.strerror}") from error
+            message = f"{self._path} cannot grow: {error.strerror}"
+            raise OSError(error.errno, message) from error
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
             # After a failed sync the kernel may call lost pages clean: a later sync that
             # succeeds would prove nothing.
             self._failed = True
-            raise StoreError(f"{self._path} cannot be synced: {error.strerror}") from error
+            message = f"{self._path} cannot be synced: {error.strerror}"
+            raise OSError(error.errno, message) from error
         self._size += len(frames)
 
     def _undo_append(self) -> None:
