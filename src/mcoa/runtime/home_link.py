@@ -5,7 +5,7 @@ routed to `mip0`; so is the agent's own service address, which no interface has.
 """
 
 import asyncio
-import functools
+import itertools
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
@@ -40,7 +40,11 @@ DETECTION_LIMIT_S = 5.0
 INNER_MTU = 1460
 """Of packets that a tunnel over paths of 1500 octets carries whole."""
 
+ANNOUNCEMENTS_A_SECOND = 2000
+"""A bound for the herd that a restart makes."""
+
 _LEFTOVER_PATIENCE_S = 2.0
+_BATCH = 32  # some 6 ms
 _NAME = "home"
 _UNUSABLE = AddressFlag.TENTATIVE | AddressFlag.DETECTION_FAILED
 
@@ -83,7 +87,10 @@ class HomeLink:
         self._rng = Random()
         self._state = ABSENT_LINK
         self._neighbours: Neighbours | None = None
-        self._homes: set[IPv6Address] = set()
+        self._source: IPv6Address | None = None
+        self._homes: dict[IPv6Address, bool] = {}
+        self._pending: dict[IPv6Address, None] = {}
+        self._flushing: asyncio.Handle | None = None
         self._leftovers: set[IPv6Address] = set()
         self._detections: dict[IPv6Address, asyncio.TimerHandle] = {}
         self._announcements: dict[IPv6Address, asyncio.TimerHandle] = {}
@@ -120,33 +127,29 @@ class HomeLink:
     def close(self) -> None:
         """Stop watching and announcing; what was set stays until it is undone."""
         self._watcher.close()
-        timers = [*self._detections.values(), *self._announcements.values()]
-        for timer in timers if self._sweep is None else [*timers, self._sweep]:
-            timer.cancel()
+        timers = (*self._detections.values(), *self._announcements.values())
+        for timer in (*timers, self._sweep, self._flushing):
+            if timer is not None:
+                timer.cancel()
         if self._neighbours is not None:
             self._neighbours.close()
             self._neighbours = None
 
     def proxy(self, home_address: IPv6Address, *, active: bool, router: bool = False) -> None:
-        """Begin or end to attract a home address.
+        """Begin or end to attract a home address, as soon as the loop is free.
 
         Args:
             home_address: it belongs to the home link's prefix.
-            active: begin, and tell all nodes three times, a second apart; or end.
+            active: begin, and tell all nodes three times; or end.
             router: the mobile node is a mobile router (RFC 3963 §6.5).
         """
         self._end_detection(home_address)
         self._leftovers.discard(home_address)
-        timer = self._announcements.pop(home_address, None)
-        if timer is not None:
-            timer.cancel()
         if active:
-            self._homes.add(home_address)
-            self._add(self._entries(home_address))
-            self._announce(home_address, ANNOUNCEMENTS, router=router)
+            self._homes[home_address] = router
         else:
-            self._homes.discard(home_address)
-            self._remove(self._entries(home_address))
+            self._homes.pop(home_address, None)
+        self._put_off([home_address])
 
     def detect(self, home_address: IPv6Address) -> None:
         """Ask the link whether another node has a home address (RFC 4862 §5.4).
@@ -176,8 +179,7 @@ class HomeLink:
             self._prepare()
         if is_another or (state.up and not before.up):
             # The kernel forgets proxy entries when a device is switched off.
-            self._add([self._proxy_entry(each) for each in (self.address, *self._homes)])
-            self._announce(self.address, ANNOUNCEMENTS, router=False)
+            self._put_off([self.address, *self._homes])
 
     def _prepare(self) -> None:
         self._journal.change_setting(device_setting(self.interface, "proxy_ndp"), "1")
@@ -201,17 +203,18 @@ class HomeLink:
             if self._neighbours is not None:
                 self._neighbours.release(home_address)
 
-    def _announce(self, address: IPv6Address, left: int, *, router: bool) -> None:
+    def _announce(self, address: IPv6Address, left: int) -> None:
         self._announcements.pop(address, None)
-        source = self._own_address()
-        if self._neighbours is not None and source is not None:
-            self._neighbours.announce(address, source, router=router)
+        if self._neighbours is not None and self._source is not None:
+            router = self._homes.get(address, False)
+            self._neighbours.announce(address, self._source, router=router)
         if left > 1:
-            # Many that began together, as after a restart, do not stay together.
-            delay_s = ANNOUNCEMENT_INTERVAL_S * self._rng.uniform(1.0, 1.5)
-            again = functools.partial(self._announce, address, left - 1, router=router)
-            loop = asyncio.get_running_loop()
-            self._announcements[address] = loop.call_later(delay_s, again)
+            # Many that began together, as after a restart, must not stay together.
+            spread = 0.5 + len(self._announcements) / ANNOUNCEMENTS_A_SECOND
+            delay_s = ANNOUNCEMENT_INTERVAL_S + self._rng.uniform(0, spread)
+            self._announcements[address] = asyncio.get_running_loop().call_later(
+                delay_s, self._announce, address, left - 1
+            )
 
     def _own_address(self) -> IPv6Address | None:
         """Return our address on the link, link-local if possible (RFC 4861 §4.4)."""
@@ -224,9 +227,33 @@ class HomeLink:
 
     # Routes and proxy entries.
 
-    def _entries(self, home_address: IPv6Address) -> list[Neighbour | Route]:
-        route = self._route(home_address)
-        return [route, self._proxy_entry(home_address)] if self._state.index else [route]
+    def _put_off(self, addresses: Iterable[IPv6Address]) -> None:
+        # A restart brings thousands at once. In batches they cost the kernel a tenth, and
+        # between batches the loop serves packets.
+        self._pending.update(dict.fromkeys(addresses))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        addresses = list(itertools.islice(self._pending, _BATCH))
+        for address in addresses:
+            del self._pending[address]
+            if (timer := self._announcements.pop(address, None)) is not None:
+                timer.cancel()
+        kept = [each for each in addresses if each in self._homes or each == self.address]
+        gone = [each for each in addresses if each not in kept]
+        self._remove([entry for each in gone for entry in self._entries(each)])
+        self._add([entry for each in kept for entry in self._entries(each)])
+        self._source = self._own_address()
+        for address in kept:
+            self._announce(address, ANNOUNCEMENTS)
+        self._flushing = None
+        if self._pending:
+            self._put_off(())
+
+    def _entries(self, address: IPv6Address) -> list[Neighbour | Route]:
+        route = self._route(address)
+        return [route, self._proxy_entry(address)] if self._state.index else [route]
 
     def _route(self, address: IPv6Address) -> Route:
         # Unlocked, the kernel forwards what the device can hold.
