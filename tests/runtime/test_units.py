@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcoa.runtime.units import human_duration, human_size, parse_duration, parse_rate
+from mcoa.runtime.quantities import parse_duration, parse_rate
+from mcoa.runtime.units import human_duration, human_size
 
 
 @pytest.mark.parametrize(

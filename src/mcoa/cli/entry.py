@@ -7,8 +7,6 @@ SystemExit, or by returning a number.
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -31,11 +29,11 @@ _COMMANDS = {
 _INTERRUPTED = 130  # as shells report an end by Ctrl-C
 
 
-@dataclass(slots=True, kw_only=True)
 class Settings:
     """What the options before the subcommand say."""
 
-    debug: bool = False
+    def __init__(self) -> None:
+        self.debug = False
 
 
 class LazyGroup(click.Group):
@@ -60,6 +58,8 @@ class LazyGroup(click.Group):
         """Find the subcommand; for an unknown one name those that look like it."""
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
             close = get_close_matches(name, _COMMANDS, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"There is no command {name!r}.{hint}")

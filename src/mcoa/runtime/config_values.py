@@ -11,13 +11,8 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from mcoa.engine.addresses import is_unicast_routable
-from mcoa.runtime.units import (
-    DURATION_HINT,
-    RATE_HINT,
-    human_duration,
-    parse_duration,
-    parse_rate,
-)
+from mcoa.runtime.quantities import DURATION_HINT, RATE_HINT, parse_duration, parse_rate
+from mcoa.runtime.units import human_duration
 
 SHORTEST_LIFETIME_S = 4
 LONGEST_LIFETIME_S = 4 * 0xFFFF  # 16 bits that count four seconds (RFC 6275 §6.1.7)
