@@ -259,7 +259,7 @@ def test_a_bulk_that_fails_for_several_reasons_names_each(bench: Bench) -> None:
         "ff02::1",
         "fe80::1",
         "::ffff:192.0.2.1",
-        "0.0.0.0",
+        "0.1.2.3",
         "224.0.0.1",
         "127.0.0.1",
     ],

@@ -455,7 +455,9 @@ def test_rfc6275_11_7_3_refresh_advice_is_followed(registered: Bench) -> None:
 
 
 def test_rfc6275_9_3_3_an_agent_that_forgot_us_is_told_everything(registered: Bench) -> None:
-    error = BindingError(status=BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS, home_address=HOME)
+    error = BindingError(
+        status=BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS, home_address=HOME
+    )
     registered.deliver(error, LTE, home_address=None)
     assert registered.overwrote
     assert registered.said() == {1: LTE, 2: WIFI, 3: SAT}

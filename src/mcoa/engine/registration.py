@@ -227,9 +227,17 @@ def _register(
     lifetime_s: int,
 ) -> BindingStatus:
     known = before.get(identifier.bid)
-    status, care_of_address = _care_of_address(identifier, known, policy)
-    if care_of_address is None:
-        return status
+    if identifier.home:
+        return BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
+    if identifier.care_of_address is not None:
+        status = _refusal_of_address(identifier.care_of_address, policy)
+        if status is not None:
+            return status
+        care_of_address = IPv6Address(identifier.care_of_address)
+    elif known is not None:
+        care_of_address = known.care_of_address
+    else:
+        return BindingStatus.MCOA_UNKNOWN_COA
     if identifier.bid not in after and len(after) >= policy.max_bindings_per_node:
         return BindingStatus.INSUFFICIENT_RESOURCES
     verified = care_of_address == request.source
@@ -243,27 +251,19 @@ def _register(
     return _ACCEPTED
 
 
-def _care_of_address(
-    identifier: BindingIdentifier, known: Binding | None, policy: HomeAgentPolicy
-) -> tuple[BindingStatus, IPv6Address | None]:
-    """Return the address that a BID is to be bound to, or why it is not."""
-    address = identifier.care_of_address
-    if identifier.home:
-        return BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED, None
-    if address is None:
-        if known is None:
-            return BindingStatus.MCOA_UNKNOWN_COA, None
-        return _ACCEPTED, known.care_of_address
+def _refusal_of_address(
+    address: IPv4Address | IPv6Address, policy: HomeAgentPolicy
+) -> BindingStatus | None:
+    """Return why nothing can be bound to a care-of address."""
     if not is_unicast_routable(address):
-        return BindingStatus.MCOA_MALFORMED, None
+        return BindingStatus.MCOA_MALFORMED
     match address:
+        case IPv6Address():
+            is_home = policy.home_prefix(address) is not None
+            return BindingStatus.INVALID_CARE_OF_ADDRESS if is_home else None
         case IPv4Address():
             # Tunnels over IPv4 are RFC 5555's, which this agent does not speak.
-            return BindingStatus.ADMINISTRATIVELY_PROHIBITED, None
-        case IPv6Address():
-            if policy.home_prefix(address) is not None:
-                return BindingStatus.INVALID_CARE_OF_ADDRESS, None
-            return _ACCEPTED, address
+            return BindingStatus.ADMINISTRATIVELY_PROHIBITED
 
 
 def _none_accepted(

@@ -26,6 +26,7 @@ from mcoa.engine.actions import (
 )
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
+from mcoa.engine.refresh import Refresher
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.events import Events
@@ -41,6 +42,7 @@ from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_sign
 from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
+from mcoa.wire.ipv6 import DESTINATION_OPTIONS
 
 
 def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
@@ -97,6 +99,7 @@ class HomeAgentNode:
             report=self._events.drop,
             rng=rng,
         )
+        self._refresher = Refresher(self.engine)
         self._inbox: list[bytes] = []
         self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now
@@ -146,11 +149,22 @@ class HomeAgentNode:
 
     def _packets(self, packets: list[bytes]) -> None:
         now = self._driver.now
-        take = self._forwarder.from_device
+        take, refresh = self._forwarder.from_device, self._refresher.answer
         for packet in packets:
-            take(packet, now)
+            if packet[6] != DESTINATION_OPTIONS:
+                take(packet, now)
+                continue
+            if self._inbox:
+                self._signalling(now)  # what came first must not be overtaken
+            answer = refresh(packet, now)
+            if answer is None:
+                take(packet, now)
+            else:
+                self._outbox.remember(answer[0])
+                self._outbox.post(answer[1])
         if self._inbox:
             self._signalling(now)
+        self._outbox.flush()
 
     def _take(self, packet: bytes) -> None:
         self._inbox.append(packet)
@@ -173,9 +187,9 @@ class HomeAgentNode:
         for action in actions:
             match action:
                 case Send():
-                    self._outbox.post(action)
+                    self._outbox.post(emit_signalling(action))
                 case Remember(home_address=home_address):
-                    self._outbox.remember(home_address)
+                    self._outbox.remember(home_address.packed)
                 case BindingsChanged(home_address=home_address):
                     self._bindings_changed(home_address)
                 case Proxy(home_address=home_address, active=active):
@@ -200,15 +214,14 @@ class HomeAgentNode:
             bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
         )
 
-    def _send(self, send: Send) -> None:
-        packet = emit_signalling(send)
+    def _send(self, packet: bytes) -> None:
         if packet[24:40] in self._forwarder.table.bindings:
             self._forwarder.from_device(packet, self._driver.now)
         else:
             self._tun.send(packet)
 
-    def _record(self, home_address: IPv6Address) -> bytes:
-        entry = self.engine.cache.entry(home_address)
+    def _record(self, home_address: bytes) -> bytes:
+        entry = self.engine.cache.entry_of(home_address)
         return b"" if entry is None else emit_record(entry, offset_s=self._offset_s)
 
     def _in_use(self, home_address: IPv6Address) -> bool:

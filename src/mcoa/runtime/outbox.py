@@ -7,9 +7,6 @@ forwarding packets while a disk turns, and what arrives meanwhile shares the nex
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv6Address
-
-from mcoa.engine.actions import Send
 
 Batch = Sequence[tuple[bytes, bytes]]
 
@@ -17,13 +14,13 @@ RETRY_S = 1.0
 
 
 class Outbox:
-    """Sends messages in order, each after the records that were marked before it.
+    """Sends packets in order, each after the records that were marked before it.
 
     Args:
         commit: writes records durably before it returns; may raise OSError.
-        record: returns the present record of a home address.
-        send: sends a message at once.
-        failed: told why records could not be written. Their messages are not sent: the
+        record: returns the present record of a home address, given in octets.
+        send: sends a packet at once.
+        failed: told why records could not be written. Their packets are not sent: the
             mobile nodes will ask again.
     """
 
@@ -31,8 +28,8 @@ class Outbox:
         self,
         *,
         commit: Callable[[Batch], None],
-        record: Callable[[IPv6Address], bytes],
-        send: Callable[[Send], None],
+        record: Callable[[bytes], bytes],
+        send: Callable[[bytes], object],
         failed: Callable[[OSError], None],
     ) -> None:
         self._commit = commit
@@ -41,32 +38,32 @@ class Outbox:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, "store")
-        self._unwritten: dict[IPv6Address, None] = {}
-        self._waiting: list[Send] = []
+        self._unwritten: dict[bytes, None] = {}
+        self._waiting: list[bytes] = []
         self._is_writing = False
         self._retry: asyncio.TimerHandle | None = None
 
-    def remember(self, home_address: IPv6Address) -> None:
-        """Write the record of a home address before any message that comes after."""
+    def remember(self, home_address: bytes) -> None:
+        """Write the record of a home address before any packet that comes after."""
         self._unwritten[home_address] = None
 
-    def post(self, send: Send) -> None:
-        """Send a message, now or when the records marked so far are written."""
+    def post(self, packet: bytes) -> None:
+        """Send a packet, now or when the records marked so far are written."""
         if self._unwritten or self._is_writing:
-            self._waiting.append(send)
+            self._waiting.append(packet)
         else:
-            self._send(send)
+            self._send(packet)
 
     def flush(self) -> None:
         """Begin to write; to be called at the end of a batch of events."""
         if self._is_writing or not self._unwritten:
             return
         homes, self._unwritten = list(self._unwritten), {}
-        sends, self._waiting = self._waiting, []
-        batch = [(home.packed, self._record(home)) for home in homes]
+        packets, self._waiting = self._waiting, []
+        batch = [(home, self._record(home)) for home in homes]
         self._is_writing = True
         written = self._loop.run_in_executor(self._writer, self._commit, batch)
-        written.add_done_callback(lambda done: self._written(done, homes, sends))
+        written.add_done_callback(lambda done: self._written(done, homes, packets))
 
     async def drain(self) -> None:
         """Wait until everything is written and sent."""
@@ -81,15 +78,15 @@ class Outbox:
         self._writer.shutdown()
 
     def _written(
-        self, done: "asyncio.Future[None]", homes: list[IPv6Address], sends: list[Send]
+        self, done: "asyncio.Future[None]", homes: list[bytes], packets: list[bytes]
     ) -> None:
         self._is_writing = False
         if done.cancelled():
             return
         match done.exception():
             case None:
-                for send in sends:
-                    self._send(send)
+                for packet in packets:
+                    self._send(packet)
                 self._release()
             case OSError() as error:
                 self._failed(error)
@@ -102,6 +99,6 @@ class Outbox:
         if self._unwritten:
             self.flush()
             return
-        sends, self._waiting = self._waiting, []
-        for send in sends:
-            self._send(send)
+        packets, self._waiting = self._waiting, []
+        for packet in packets:
+            self._send(packet)
