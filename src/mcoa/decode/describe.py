@@ -12,7 +12,13 @@ from mcoa.decode.facts import (
     sequence_of,
     status_of,
 )
-from mcoa.decode.fields import Json, JsonObject, neighbor_option_objects, option_objects
+from mcoa.decode.fields import (
+    Json,
+    JsonObject,
+    neighbor_option_objects,
+    option_objects,
+    without_broken_options,
+)
 from mcoa.decode.frames import Captured, Damage, Frame
 from mcoa.decode.link import ip_packet, is_bare_message
 from mcoa.wire.checksum import is_intact
@@ -212,10 +218,11 @@ def _ipv6_packet(known: Description, data: bytes, depth: int) -> Description | N
             packet = decode_packet(_as_captured(data))
         except ParseError as error_of_chain:
             return _broken(here, error_of_chain)
-    inner = _tunnel(known, source, destination, packet.protocol, packet.payload, depth)
-    if inner is not None:
-        return inner
-    description = _mobile_packet(here, packet)
+    if packet.fragment is None or packet.fragment.offset == 0:
+        inner = _tunnel(known, source, destination, packet.protocol, packet.payload, depth)
+        if inner is not None:
+            return inner
+    description = _mobile_packet(here, packet, whole=cut is None)
     if description is not None and cut is not None:
         return _broken(description, cut)
     return description
@@ -228,20 +235,21 @@ def _as_captured(data: bytes) -> bytes:
     return data[:4] + length.to_bytes(2) + data[6:]
 
 
-def _mobile_packet(here: Description, packet: Ipv6Packet) -> Description | None:
+def _mobile_packet(here: Description, packet: Ipv6Packet, *, whole: bool) -> Description | None:
     here = replace(
         here,
         home_address_option=packet.home_address,
         routing_header_home_address=packet.routing_home_address,
     )
-    later_fragment = packet.fragment is not None and packet.fragment.offset > 0
+    fragment = packet.fragment
+    later_fragment = fragment is not None and fragment.offset > 0
     if packet.protocol in _MOBILITY_HEADERS:
         if later_fragment:
             return _broken(here, ParseError(0, "a later fragment of a Mobility Header"))
         return _mobility_header(here, packet.payload, packet)
     mobile_icmpv6 = packet.payload[:1] and packet.payload[0] in _MOBILE_ICMPV6
     if packet.protocol == ICMPV6 and mobile_icmpv6 and not later_fragment:
-        return _icmpv6(here, packet)
+        return _icmpv6(here, packet, whole=whole and (fragment is None or fragment.is_whole))
     if packet.home_address is None and packet.routing_home_address is None:
         return None
     return here
@@ -257,25 +265,33 @@ def _mobility_header(here: Description, data: bytes, packet: Ipv6Packet | None) 
         addresses = (packet.checksum_source, packet.checksum_destination)
         here = replace(here, checksum_ok=is_intact(header, *addresses, packet.protocol))
     try:
-        message = decode_message(data)
+        return _message(here, header)
     except ParseError as error:
-        return _broken(here, error)
+        fault = error
+    try:
+        return _broken(_message(here, without_broken_options(header)), fault)
+    except ParseError:
+        return _broken(here, fault)
+
+
+def _message(here: Description, header: bytes) -> Description:
+    message = decode_message(header)
     return replace(
         here,
         content=message,
-        message=message_name(data[2], message),
+        message=message_name(header[2], message),
         options=tuple(option_objects(message, header)),
     )
 
 
-def _icmpv6(here: Description, packet: Ipv6Packet) -> Description:
+def _icmpv6(here: Description, packet: Ipv6Packet, *, whole: bool) -> Description:
     data = packet.payload
     addresses = (packet.checksum_source, packet.checksum_destination)
     here = replace(
         here,
         message=Icmpv6Type(data[0]).label,
         type=data[0],
-        checksum_ok=is_intact(data, *addresses, ICMPV6),
+        checksum_ok=is_intact(data, *addresses, ICMPV6) if whole else None,
     )
     try:
         message = decode_icmpv6(data)

@@ -10,10 +10,11 @@ from mcoa.wire.icmpv6 import (
     UnknownNeighborOption,
 )
 from mcoa.wire.messages import Message, UnknownMessage
-from mcoa.wire.option_list import Option
+from mcoa.wire.option_list import Option, parse_options
 from mcoa.wire.options import LinkLayerAddress, MalformedBindingIdentifier, UnknownOption
 from mcoa.wire.options_security import MobileNodeIdentifier
-from mcoa.wire.registry import NeighborOptionType, OptionType
+from mcoa.wire.reader import ParseError, Reader
+from mcoa.wire.registry import MessageType, NeighborOptionType, OptionType
 from mcoa.wire.selectors import (
     Ipv4TrafficSelector,
     Ipv6TrafficSelector,
@@ -27,6 +28,7 @@ JsonObject = dict[str, Json]
 _Value = Option | NeighborOption | TrafficSelector | RawSubOption
 
 _COMMON_HEADER = 6
+_OPTIONS_START = {0: 8, 1: 16, 2: 16, 3: 24, 4: 24, 5: 12, 6: 12, 7: 24, 13: 12, 16: 12}
 
 
 def option_objects(message: Message, header: bytes) -> list[JsonObject]:
@@ -68,6 +70,29 @@ def _option(option: Option, length: int) -> JsonObject:
             return head | {"bid": option.bid} | nothing | why
         case _:
             return head | _fields(option)
+
+
+def without_broken_options(header: bytes) -> bytes:
+    """Return a Mobility Header with padding from its first broken option on."""
+    at = _options_start(header)
+    while at < len(header):
+        if header[at] == OptionType.PAD1:
+            at += 1
+            continue
+        end = at + 2 + int.from_bytes(header[at + 1 : at + 2])
+        try:
+            parse_options(Reader(header, at, min(end, len(header))))
+        except ParseError:
+            return header[:at] + bytes(len(header) - at)
+        at = end
+    return header
+
+
+def _options_start(header: bytes) -> int:
+    """Return where options start; the end of the header where that is not known."""
+    if len(header) >= 8 and header[2] == MessageType.HOME_AGENT_SWITCH:
+        return 8 + 16 * header[6]
+    return _OPTIONS_START.get(header[2], len(header)) if len(header) >= 8 else len(header)
 
 
 def neighbor_option_objects(options: tuple[NeighborOption, ...]) -> list[JsonObject]:
