@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from typing import Protocol
+from traceback import extract_tb
+from typing import Any, Protocol
 
 from mcoa.runtime.config_models import (
     Configuration,
@@ -11,11 +12,13 @@ from mcoa.runtime.config_models import (
     MobileNodeConfiguration,
 )
 from mcoa.runtime.control import ControlServer
-from mcoa.runtime.errors import CommandError, NoPermissionError
+from mcoa.runtime.end import End
+from mcoa.runtime.errors import NoPermissionError
 from mcoa.runtime.home_agent import HomeAgentNode
-from mcoa.runtime.log import EventLog
+from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mobile_node import MobileNodeNode
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.plan import plan
 from mcoa.runtime.status import Status
 from mcoa.runtime.undo import Journal
 
@@ -50,22 +53,24 @@ def run(configuration: Configuration, *, dry_run: bool, log: EventLog) -> int:
     Raises:
         CommandError: it cannot start here.
     """
+    if dry_run:
+        for line in plan(configuration):
+            print(line)  # noqa: T201 - this is what the user asked to see
+        return 0
     try:
-        asyncio.run(_serve(configuration, log))
+        return asyncio.run(_serve(configuration, log))
     except PermissionError as error:
         raise NoPermissionError(
             f"the kernel refuses: {error.strerror} ({error.filename or 'network set-up'})",
             "run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW",
         ) from None
-    return 0
 
 
-async def _serve(configuration: Configuration, log: EventLog) -> None:
-    journal_path = configuration.runtime_directory / f"{configuration.name}.undo"
+async def _serve(configuration: Configuration, log: EventLog) -> int:
     with Netlink() as netlink:
-        journal = Journal.open(journal_path)
+        journal = Journal.open(configuration.undo_journal)
         try:
-            await _serve_node(configuration, netlink, journal, log)
+            return await _serve_node(configuration, netlink, journal, log)
         finally:
             for trouble in journal.undo(netlink):
                 log.warning("not-taken-back", what=trouble)
@@ -73,8 +78,14 @@ async def _serve(configuration: Configuration, log: EventLog) -> None:
 
 async def _serve_node(
     configuration: Configuration, netlink: Netlink, journal: Journal, log: EventLog
-) -> None:
-    node = _node(configuration, netlink, journal, log)
+) -> int:
+    """Serve until told to stop, or until the node cannot go on; return the exit code."""
+    end = End()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: _log_fault(log, context))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.ask)
+    node = _node(configuration, netlink=netlink, journal=journal, log=log, end=end)
     control = ControlServer(
         configuration.control_socket,
         {"status": lambda _request: node.status().as_object()},
@@ -84,8 +95,14 @@ async def _serve_node(
     try:
         await control.start()
         await node.start()
-        log.info("started", role=configuration.role, name=configuration.name, pid=os.getpid())
-        await _until_told_to_stop()
+        log.info(
+            "started",
+            role=configuration.role,
+            name=configuration.name,
+            pid=os.getpid(),
+            security=configuration.security,
+        )
+        await end.wait()
         log.info("stopping")
         await node.stop()
     finally:
@@ -93,16 +110,26 @@ async def _serve_node(
         await control.close()
         node.close()
         log.flush()
+    return end.exit_code
 
 
 def _node(
-    configuration: Configuration, netlink: Netlink, journal: Journal, log: EventLog
+    configuration: Configuration,
+    *,
+    netlink: Netlink,
+    journal: Journal,
+    log: EventLog,
+    end: End,
 ) -> Node:
     match configuration:
         case HomeAgentConfiguration():
-            return HomeAgentNode(configuration, netlink=netlink, journal=journal, log=log)
+            return HomeAgentNode(
+                configuration, netlink=netlink, journal=journal, log=log, end=end
+            )
         case MobileNodeConfiguration():
-            return MobileNodeNode(configuration, netlink=netlink, journal=journal, log=log)
+            return MobileNodeNode(
+                configuration, netlink=netlink, journal=journal, log=log, end=end
+            )
 
 
 async def _tick(node: Node, log: EventLog) -> None:
@@ -112,12 +139,16 @@ async def _tick(node: Node, log: EventLog) -> None:
         log.flush()
 
 
-async def _until_told_to_stop() -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-
-
-__all__ = ["CommandError", "run"]
+def _log_fault(log: EventLog, context: dict[str, Any]) -> None:
+    """Log a fault of the program itself; the next packet may well be served again."""
+    error = context.get("exception")
+    where = ""
+    if isinstance(error, BaseException) and error.__traceback__ is not None:
+        last = extract_tb(error.__traceback__)[-1]
+        where = f"{last.name}, line {last.lineno}"
+    log.remote(
+        "internal-fault",
+        level=Level.ERROR,
+        what=repr(error or context.get("message")),
+        where=where or None,
+    )

@@ -29,6 +29,7 @@ from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
 from mcoa.engine.refresh import Refresher
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.driver import Driver
+from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.links import describe_link
@@ -74,7 +75,9 @@ class HomeAgentNode:
         netlink: Netlink,
         journal: Journal,
         log: EventLog,
+        end: End,
     ) -> None:
+        self._end = end
         self._configuration = configuration
         self._events = Events(log)
         self._loop = asyncio.get_running_loop()
@@ -82,7 +85,7 @@ class HomeAgentNode:
         self._offset_s = time() - self._loop.time()
         rng = SystemRandom()
         self.engine = HomeAgent(policy_of(configuration), rng=rng, in_use=self._in_use)
-        self._store = Store.open(configuration.state_directory / configuration.name)
+        self._store = _open_store(configuration, log)
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         self._home_link = HomeLink(
             configuration.home_agent.home_link,
@@ -121,7 +124,9 @@ class HomeAgentNode:
             try:
                 entry = parse_record(home_address, octets, offset_s=self._offset_s)
             except RecordError as error:
-                self._events.log.error("record-unreadable", reason=str(error))
+                self._events.log.error(  # noqa: TRY400 - an event, not a traceback
+                    "record-unreadable", reason=str(error)
+                )
                 continue
             actions += self.engine.restore(entry, now)
         self._events.log.info("bindings-restored", home_addresses=len(self.engine.cache))
@@ -237,7 +242,7 @@ class HomeAgentNode:
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", device=self._tun.name, reason=str(error))
-        raise error
+        self._end.fail()
 
     # Status.
 
@@ -273,6 +278,16 @@ class HomeAgentNode:
             addresses=tuple(each.address for each in state.addresses),
             mtu=state.mtu or None,
         )
+
+
+def _open_store(configuration: HomeAgentConfiguration, log: EventLog) -> Store:
+    store = Store.open(configuration.store_directory)
+    recovery = store.recovery
+    if recovery.gaps or recovery.header_damaged:
+        log.error("store-damaged", gaps=len(recovery.gaps), header=recovery.header_damaged)
+    elif recovery.torn_octets:
+        log.info("store-recovered", torn_octets=recovery.torn_octets)
+    return store
 
 
 def _binding(entry: CacheEntry, binding: Binding, now: float) -> BindingLine:

@@ -29,6 +29,7 @@ from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.driver import Driver
+from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkWatcher, describe_link
 from mcoa.runtime.log import EventLog
@@ -86,7 +87,9 @@ class MobileNodeNode:
         netlink: Netlink,
         journal: Journal,
         log: EventLog,
+        end: End,
     ) -> None:
+        self._end = end
         settings = configuration.mobile_node
         self._configuration = configuration
         self._events = Events(log)
@@ -290,7 +293,7 @@ class MobileNodeNode:
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", reason=str(error))
-        raise error
+        self._end.fail()
 
     # Status.
 

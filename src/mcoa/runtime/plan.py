@@ -1,0 +1,79 @@
+"""What the daemon would set, in the words of ip(8) and sysctl(8): `mcoa run --dry-run`."""
+
+from collections.abc import Iterator
+
+from mcoa.runtime.config_models import (
+    Configuration,
+    HomeAgentConfiguration,
+    MobileNodeConfiguration,
+)
+from mcoa.runtime.home_link import INNER_MTU
+from mcoa.runtime.links import LinkTable, describe_link
+from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.routing import (
+    HOME_ROUTE_METRIC,
+    uplink_routes,
+    uplink_rules,
+)
+from mcoa.runtime.rtnetlink import DEFAULT_ROUTE, MAIN_TABLE, Route, RouteType, Rule
+
+
+def plan(configuration: Configuration) -> Iterator[str]:
+    """Yield one line for each thing that would be set with the links as they are now."""
+    device = configuration.device
+    yield f"ip link add {device} type tun"
+    match configuration:
+        case HomeAgentConfiguration():
+            yield from _plan_agent(configuration)
+        case MobileNodeConfiguration():
+            yield from _plan_node(configuration)
+
+
+def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
+    device, settings = configuration.device, configuration.home_agent
+    link = settings.home_link
+    yield "sysctl net.ipv6.conf.all.forwarding=1"
+    yield f"sysctl net.ipv6.conf.{link}.proxy_ndp=1"
+    yield f"sysctl net.ipv6.neigh.{link}.proxy_delay=0"
+    yield f"ip -6 route add {settings.address} dev {device} mtu lock {INNER_MTU}"
+    yield f"ip -6 neigh add proxy {settings.address} dev {link}"
+    yield f"# for each registered home address H of {', '.join(map(str, settings.home_prefixes))}:"
+    yield f"#   ip -6 route add H dev {device} mtu lock {INNER_MTU}"
+    yield f"#   ip -6 neigh add proxy H dev {link}"
+
+
+def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
+    device, home_address = configuration.device, configuration.mobile_node.home_address
+    yield f"ip link add {device}-in type tun"
+    yield f"ip -6 address add {home_address}/128 dev {device}"
+    yield f"ip -6 route add default dev {device} src {home_address} metric {HOME_ROUTE_METRIC}"
+    with Netlink() as netlink:
+        table = LinkTable()
+        table.reload(
+            netlink.links(),
+            netlink.addresses(),
+            netlink.routes(table=MAIN_TABLE),
+            netlink.neighbours(),
+        )
+    for number, link in enumerate(configuration.links):
+        state = table.state(link.interface)
+        yield f"# link {link.name} on {link.interface}: {describe_link(state)}"
+        yield f"sysctl net.ipv6.conf.{link.interface}.optimistic_dad=1"
+        yield f"sysctl net.ipv6.conf.{link.interface}.use_optimistic=1"
+        yield f"tc qdisc add dev {link.interface} clsact"
+        for rule in sorted(uplink_rules(number, state), key=lambda each: str(each.source)):
+            yield _rule(rule)
+        for route in sorted(uplink_routes(number, state), key=lambda each: each.metric):
+            yield _route(route, link.interface)
+
+
+def _rule(rule: Rule) -> str:
+    return f"ip -6 rule add from {rule.source} lookup {rule.table} priority {rule.priority}"
+
+
+def _route(route: Route, interface: str) -> str:
+    where = "default" if route.destination == DEFAULT_ROUTE else str(route.destination)
+    if route.kind is RouteType.UNREACHABLE:
+        return f"ip -6 route add unreachable {where} table {route.table}"
+    via = "" if route.gateway is None else f" via {route.gateway}"
+    return f"ip -6 route add {where}{via} dev {interface} table {route.table}"
