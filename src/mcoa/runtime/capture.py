@@ -13,19 +13,17 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 
-from mcoa.runtime import nftables, traffic_control
+from mcoa.runtime import ingress, nftables
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
-from mcoa.runtime.netlink_framing import MessageFlag, MessageType
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
-from mcoa.runtime.undo_entries import IngressFilters, IngressHook, NftTable, ingress_filters
+from mcoa.runtime.undo_entries import IngressFilters, IngressHook, NftTable
 
 FIRST_PRIORITY = 5135
 """Of our filters; there is one for each kind of match, from here on."""
 
 _LAST_PRIORITY = FIRST_PRIORITY + len(Match) - 1
-_NEW = MessageFlag.CREATE | MessageFlag.EXCLUSIVE
 _PACKETS_A_WAKE_UP = 64
 _LARGEST_PACKET = 65575
 _ETH_P_IPV6 = 0x86DD
@@ -56,10 +54,11 @@ class Redirect:
         """Begin to take packets off an interface; once more does no harm."""
         if self._attached.get(interface) == index:
             return
-        filters = IngressFilters(device=interface, first=FIRST_PRIORITY, last=_LAST_PRIORITY)
-        if not self._has_hook(index):
+        if not ingress.has_hook(index, self._netlink):
             self._journal.record(IngressHook(device=interface))
-        self._journal.record(filters)
+        self._journal.record(
+            IngressFilters(device=interface, first=FIRST_PRIORITY, last=_LAST_PRIORITY)
+        )
         self._uninstall(index)
         self._install(index)
         self._attached[interface] = index
@@ -68,34 +67,21 @@ class Redirect:
         """Leave an interface's packets to the kernel."""
         self._attached.pop(interface, None)
         self._uninstall(index)
-        hook = IngressHook(device=interface)
-        if hook in self._journal.entries and not ingress_filters(index, self._netlink):
-            body = traffic_control.emit_clsact(index)
-            self._netlink.request_unless_absent(MessageType.DELETE_QDISC, body)
+        if IngressHook(device=interface) in self._journal.entries:
+            ingress.remove_unused_hook(index, self._netlink)
 
     def close(self) -> None:
         """Close the device; the filters stay until they are undone."""
         self._tun.close()
 
     def _install(self, index: int) -> None:
-        request = self._netlink.request
-        with suppress(FileExistsError):
-            request(MessageType.NEW_QDISC, traffic_control.emit_clsact(index), _NEW)
+        ingress.ensure_hook(index, self._netlink)
         for match in self._matches:
-            body = traffic_control.emit_redirect(
-                index, _priority(match), match, self._tun.index
-            )
-            request(MessageType.NEW_FILTER, body, _NEW)
+            priority = FIRST_PRIORITY + list(Match).index(match)
+            ingress.add_redirect(index, priority, match, self._tun.index, self._netlink)
 
     def _uninstall(self, index: int) -> None:
-        for priority in ingress_filters(index, self._netlink):
-            if FIRST_PRIORITY <= priority <= _LAST_PRIORITY:
-                body = traffic_control.emit_filters(index, priority)
-                self._netlink.request_unless_absent(MessageType.DELETE_FILTER, body)
-
-    def _has_hook(self, index: int) -> bool:
-        bodies = self._netlink.dump(MessageType.GET_QDISC, traffic_control.emit_qdiscs())
-        return any(traffic_control.is_clsact(body, index) for body in bodies)
+        ingress.remove_filters(index, FIRST_PRIORITY, _LAST_PRIORITY, self._netlink)
 
 
 class PacketTap:
@@ -171,10 +157,6 @@ def open_capture(
         tun.close()
         netlink.remove_link(tun.name)
     return PacketTap(f"mcoa_{device}", kinds, journal=journal)
-
-
-def _priority(match: Match) -> int:
-    return FIRST_PRIORITY + list(Match).index(match)
 
 
 def _packet_socket(program: bytes) -> socket.socket:

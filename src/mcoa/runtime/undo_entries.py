@@ -4,9 +4,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from ipaddress import IPv6Address
 
-from mcoa.runtime import nftables, traffic_control
+from mcoa.runtime import ingress, nftables
 from mcoa.runtime.netlink import Changeable, Netlink
-from mcoa.runtime.netlink_framing import MessageType
 from mcoa.runtime.rtnetlink import PROTOCOL, Address, Link, NeighbourFlag
 from mcoa.runtime.sysctl import read_setting, write_setting
 
@@ -178,20 +177,9 @@ def _take_from(
             ours = [each for each in entries if each.protocol == PROTOCOL]
             _check(netlink.remove_all(each for each in ours if each.index == link.index))
         case IngressHook():
-            if not ingress_filters(link.index, netlink):
-                body = traffic_control.emit_clsact(link.index)
-                netlink.request_unless_absent(MessageType.DELETE_QDISC, body)
+            ingress.remove_unused_hook(link.index, netlink)
         case IngressFilters():
-            for priority in ingress_filters(link.index, netlink):
-                if entry.first <= priority <= entry.last:
-                    body = traffic_control.emit_filters(link.index, priority)
-                    netlink.request_unless_absent(MessageType.DELETE_FILTER, body)
-
-
-def ingress_filters(index: int, netlink: Netlink) -> set[int]:
-    """Return the priorities of all filters on a device's way in."""
-    bodies = netlink.dump(MessageType.GET_FILTER, traffic_control.emit_filters(index))
-    return {traffic_control.Filter.parse(body).priority for body in bodies}
+            ingress.remove_filters(link.index, entry.first, entry.last, netlink)
 
 
 def _remove_tables(entry: Tables, netlink: Netlink) -> None:
