@@ -14,9 +14,9 @@ from mcoa.runtime.config_models import (
 from mcoa.runtime.control import ControlServer
 from mcoa.runtime.end import End
 from mcoa.runtime.errors import NoPermissionError
-from mcoa.runtime.home_agent import HomeAgentNode
+from mcoa.runtime.home_agent import HomeAgentService
 from mcoa.runtime.log import EventLog, Level
-from mcoa.runtime.mobile_node import MobileNodeNode
+from mcoa.runtime.mobile_node import MobileNodeService
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.plan import plan
 from mcoa.runtime.status import Status
@@ -123,11 +123,11 @@ def _node(
 ) -> Node:
     match configuration:
         case HomeAgentConfiguration():
-            return HomeAgentNode(
+            return HomeAgentService(
                 configuration, netlink=netlink, journal=journal, log=log, end=end
             )
         case MobileNodeConfiguration():
-            return MobileNodeNode(
+            return MobileNodeService(
                 configuration, netlink=netlink, journal=journal, log=log, end=end
             )
 

@@ -65,7 +65,7 @@ def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
     )
 
 
-class HomeAgentNode:
+class HomeAgentService:
     """A home agent on this machine."""
 
     def __init__(
@@ -206,7 +206,10 @@ class HomeAgentNode:
         self._outbox.flush()
 
     def _bindings_changed(self, home_address: IPv6Address) -> None:
-        bindings = self.engine.bindings(home_address)
+        # The path verified last comes first: it serves what no flow claims (RFC 5648 §3).
+        bindings = sorted(
+            self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
+        )
         paths = tuple(
             Path(bid=binding.bid or 0, care_of_address=binding.care_of_address.packed)
             for binding in bindings

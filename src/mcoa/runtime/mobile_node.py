@@ -77,7 +77,7 @@ def policy_of(configuration: MobileNodeConfiguration) -> MobileNodePolicy:
     )
 
 
-class MobileNodeNode:
+class MobileNodeService:
     """A mobile node on this machine."""
 
     def __init__(
@@ -113,6 +113,7 @@ class MobileNodeNode:
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
         self._journal = journal
+        self._paths: tuple[Path, ...] = ()
         self._bids: dict[bytes, int] = {}
         self._states: dict[str, LinkState] = {}
         self._driver = Driver(self.engine, self._perform)
@@ -183,6 +184,7 @@ class MobileNodeNode:
         if not addresses:
             uplink.close()
             self._steer()
+        self._paths_changed(self.engine.paths())  # an MTU may be another
         self._events.log.info(
             "link-changed",
             link=name,
@@ -284,6 +286,9 @@ class MobileNodeNode:
             )
             for path in usable
         )
+        if paths == self._paths:
+            return
+        self._paths = paths
         self._bids = {path.care_of_address: path.bid for path in paths}
         self._forwarder.table.replace(home_address.packed, paths)
         self._events.log.info(
