@@ -48,27 +48,38 @@ RECEIVE_BUFFER_OCTETS = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tap:
-    """An interface to capture at; `label` is its name in the file ("mn:lte")."""
+    """An interface to capture at; `label` is its name in the file ("mn:lte").
+
+    With `signalling_only` data packets are left alone there, whatever the commands say.
+    """
 
     namespace: Path
     interface: str
     label: str
+    signalling_only: bool = False
 
     def argument(self) -> str:
         """Return the tap as one word of the command line."""
-        return f"{self.namespace},{self.interface},{self.label}"
+        extent = "signalling" if self.signalling_only else "everything"
+        return f"{self.namespace},{self.interface},{self.label},{extent}"
 
     @classmethod
     def from_argument(cls, word: str) -> "Tap":
         """Read one word of the command line; ValueError if it is not a tap."""
-        namespace, interface, label = word.split(",")
-        return cls(namespace=Path(namespace), interface=interface, label=label)
+        namespace, interface, label, extent = word.split(",")
+        return cls(
+            namespace=Path(namespace),
+            interface=interface,
+            label=label,
+            signalling_only=extent == "signalling",
+        )
 
 
 class Capture:
     """The open taps and the file; data packets stop at `limit_octets` less a tenth."""
 
     def __init__(self, taps: Sequence[Tap], file: IO[bytes], limit_octets: int) -> None:
+        self._taps = taps
         self._sockets = [open_tap(tap) for tap in taps]
         self._is_ethernet = [each.getsockname()[3] == ARPHRD_ETHER for each in self._sockets]
         self._file, self._limit_octets = file, limit_octets
@@ -76,6 +87,8 @@ class Capture:
         for tap, is_ethernet in zip(taps, self._is_ethernet, strict=True):
             link_type = LINK_TYPE_ETHERNET if is_ethernet else LINK_TYPE_RAW
             self._write(interface_description(tap.label, link_type))
+        self.select_signalling()
+        self.select_everything()
 
     def run(self, commands: int) -> None:
         """Capture until `commands`, a descriptor, reaches its end."""
@@ -99,9 +112,10 @@ class Capture:
             attach_filter(each, signalling_filter(ETHERNET_OCTETS if is_ethernet else 0))
 
     def select_everything(self) -> None:
-        """From now on take data packets too."""
-        for each in self._sockets:
-            each.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        """From now on take data packets too, where that is wanted."""
+        for tap, each in zip(self._taps, self._sockets, strict=True):
+            if not tap.signalling_only:
+                each.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def _obey(self, text: str) -> bool:
         for line in text.splitlines():

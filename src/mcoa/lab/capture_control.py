@@ -8,20 +8,23 @@ from mcoa.lab.capture import Tap
 from mcoa.lab.namespaces import LabError
 from mcoa.lab.topology import CORRESPONDENT, HOME_AGENT, MOBILE_NODE, Network
 
-LIMIT_OCTETS = 64 << 20
+LIMIT_OCTETS = 32 << 20
 FINISH_TIMEOUT_S = 5.0
 
 
 class CaptureControl:
-    """A capture at the mobile node's uplinks, the home link and the correspondent."""
+    """A capture at the mobile node's uplinks, and of the signalling on the home link."""
 
     def __init__(self, network: Network, file: Path) -> None:
-        places = [(MOBILE_NODE, link.name) for link in network.topology.links]
-        places += [(HOME_AGENT, "eth0"), (CORRESPONDENT, "eth0")]
+        node, home = network[MOBILE_NODE].path, network[HOME_AGENT].path
         taps = [
-            Tap(namespace=network[name].path, interface=interface, label=f"{name}:{interface}")
-            for name, interface in places
+            Tap(namespace=node, interface=link.name, label=f"{MOBILE_NODE}:{link.name}")
+            for link in network.topology.links
         ]
+        home_link = Tap(
+            namespace=home, interface="eth0", label=f"{HOME_AGENT}:eth0", signalling_only=True
+        )
+        taps.append(home_link)
         arguments = [str(file), str(LIMIT_OCTETS), *[tap.argument() for tap in taps]]
         self._process = network.namespaces.start(
             network[CORRESPONDENT],

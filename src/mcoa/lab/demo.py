@@ -44,6 +44,7 @@ class Plan:
     aggregate_s: float = 5.0
     after_cut_s: float = 2.5
     after_plain_cut_s: float = 5.0
+    calm_s: float = 4.5  # until the flows of one cut no longer count as load for the next
     capture: Path | None = None
 
 
@@ -56,6 +57,7 @@ QUICK = Plan(
     aggregate_s=2.0,
     after_cut_s=1.5,
     after_plain_cut_s=3.0,
+    calm_s=0.0,
 )
 
 
@@ -161,6 +163,7 @@ class Demonstration:
         for number in range(self._plan.cuts):
             first = number % len(self._names)
             wanted = self._names[first:] + self._names[:first]
+            yield from self._watch.wait(self._plan.calm_s)
             cut = yield from self._cut(wanted, self._plan.after_cut_s)
             cuts.append(cut)
             self._result = replace(self._result, cuts=tuple(cuts))

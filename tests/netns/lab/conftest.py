@@ -8,23 +8,14 @@ from mcoa.lab.meters.launch import start_stream_server
 from mcoa.lab.namespaces import Namespaces, run
 from mcoa.lab.topology import CORRESPONDENT, MOBILE_NODE, Network, Topology
 
+from .kernel_nodes import advertised_gateway
+
 STREAM_PORT = 5201
 
 
 def rule6(network: Network, words: str) -> None:
     """Change the rules of the mobile node; a batch of ip(8) cannot say `-6`."""
     run("ip", "-n", network[MOBILE_NODE].full_name, "-6", "rule", *words.split())
-
-
-def advertised_gateway(network: Network, link: str) -> str:
-    """Return the router's link-local address.
-
-    Its hardware address is known from the advertisement. The kernel could not ask for it:
-    it sends no solicitation from an optimistic address.
-    """
-    name = network[MOBILE_NODE].full_name
-    words = run("ip", "-n", name, "-6", "route", "show", "proto", "ra", "dev", link).split()
-    return words[words.index("via") + 1]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,18 @@
 """Stands in for both daemons: the home address moves by kernel routes, over all live links."""
 
+from mcoa.lab.namespaces import run
 from mcoa.lab.topology import CORE, MOBILE_NODE, Network
+
+
+def advertised_gateway(network: Network, link: str) -> str:
+    """Return the router's link-local address.
+
+    Its hardware address is known from the advertisement. The kernel could not ask for it:
+    it sends no solicitation from an optimistic address.
+    """
+    name = network[MOBILE_NODE].full_name
+    words = run("ip", "-n", name, "-6", "route", "show", "proto", "ra", "dev", link).split()
+    return words[words.index("via") + 1]
 
 
 class KernelNodes:
@@ -15,6 +27,9 @@ class KernelNodes:
             network[name].sysctl(fib_multipath_hash_policy=1)
         node.ip(f"address add {topology.home_address}/128 dev lo")
         care_of = network.wait_for_care_of_addresses()
+        self._gateways = {
+            link.name: advertised_gateway(network, link.name) for link in topology.links
+        }
         for link in topology.links:
             network[link.router].ip(
                 f"route add {topology.home_address} via {care_of[link.name]}"
@@ -45,7 +60,10 @@ class KernelNodes:
         topology = self._network.topology
         links = [topology.link(name) for name in names]
         down = [f"nexthop via {self._transit(link.bid)} weight 1" for link in links]
-        up = [f"nexthop via {link.prefix[1]} dev {link.name} weight 1" for link in links]
+        up = [
+            f"nexthop via {self._gateways[link.name]} dev {link.name} weight 1"
+            for link in links
+        ]
         self._network[CORE].ip(f"route replace {topology.home_address} {' '.join(down)}")
         self._network[MOBILE_NODE].ip(
             f"route replace default metric 1 src {topology.home_address} {' '.join(up)}"

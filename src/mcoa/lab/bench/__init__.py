@@ -1,0 +1,1 @@
+"""Benchmarks: how fast this machine signals, side by side with what others do here."""
