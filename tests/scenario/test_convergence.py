@@ -1,11 +1,12 @@
 """Mobile nodes and a home agent over bad links: what must hold always, and after calm."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
 import pytest
 
+from mcoa.binding.cache import Binding
 from mcoa.engine.actions import Action, Engine, Send
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.mobile_node import MobileNode
@@ -37,6 +38,7 @@ class World:
     agent_policy: dict[str, object] = field(default_factory=dict)
     node_policy: dict[str, object] = field(default_factory=dict)
     hosts: list[NodeHost] = field(default_factory=list)
+    known: dict[IPv6Address, list[Binding]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = Random(self.seed)
@@ -69,12 +71,21 @@ class World:
                 home = envelope.routing_header_home_address
                 assert isinstance(engine, HomeAgent)
                 assert home is not None
+                self.assert_others_untouched(engine, home, now)
                 held = {binding.bid for binding in engine.bindings(home)}
                 if message.status.is_rejection or message.lifetime_s == 0:
                     return
                 for identifier in message.identifiers:
                     if not identifier.status.is_rejection:
                         assert identifier.bid in held, f"{self} at {now}: {message}"
+
+    def assert_others_untouched(self, engine: HomeAgent, home: IPv6Address, now: float) -> None:
+        """An update changes the bindings of its own home address only."""
+        self.known[home] = [replace(each) for each in engine.bindings(home)]
+        for other, before in self.known.items():
+            living = [each for each in before if each.expires_at_s > now]
+            present = [each for each in engine.bindings(other) if each.expires_at_s > now]
+            assert living == present, f"seed {self.seed} at {now}: {home} changed {other}"
 
     def roam(self, seconds: float) -> None:
         """Let links go up and down at random, each time with a new address."""
@@ -169,6 +180,7 @@ def test_an_agent_that_lost_its_disk_is_told_everything_again(seed: int) -> None
     world = World(seed)
     world.settle()
     world.network.restart_agent(world.agent, keeps_disk=False)
+    world.known.clear()
     world.network.run_until(world.network.now + 120 + BOUND_S)
     world.assert_agreement()
 
