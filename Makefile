@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test setup packages lint types unit netns bench clean
+.PHONY: demo test setup packages lint types unit netns bench conformance clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,10 @@ netns: setup packages
 
 bench: setup
 	@$(BIN)/mcoa bench signalling $(ARGS)
+
+# Which requirement is shown by which test: docs/conformance.md and conformance.json.
+conformance: setup packages
+	$(BIN)/python -m pytest -m requirement --conformance $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
