@@ -175,11 +175,14 @@ class Namespaces:
         self._processes = [each for each in self._processes if each not in processes]
 
     def close(self) -> None:
-        """Stop all programs and remove all namespaces and files; a second call does nothing."""
+        """Remove all programs, namespaces and files; a second call does nothing.
+
+        Programs are not asked: what they would take back goes with their namespace.
+        """
         if self._lock is None:
             return
         with _undisturbed():
-            stop(*reversed(self._processes))
+            kill(*self._processes)
             for namespace in self._namespaces.values():
                 _remove_namespace(namespace.full_name)
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -229,11 +232,18 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             process.terminate()
     for process in processes:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    kill(*processes)
+
+
+def kill(*processes: subprocess.Popen[bytes]) -> None:
+    """End `processes` with their children and at once; each leads its own process group."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    for process in processes:
+        process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 with suppress(BrokenPipeError):

@@ -70,19 +70,18 @@ def test_leaving_the_context_removes_namespaces_programs_and_files() -> None:
     assert not directory.exists()
 
 
-def test_a_program_that_ignores_sigterm_is_killed() -> None:
+def test_a_program_that_ignores_sigterm_is_killed_with_its_children() -> None:
     with Namespaces() as namespaces:
         node = namespaces.add("node")
         deaf = namespaces.start(
-            node, ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"], stdout=subprocess.PIPE
+            node, ["sh", "-c", "trap '' TERM; echo; sleep 1000"], stdout=subprocess.PIPE
         )
         assert deaf.stdout is not None
-        assert deaf.stdout.readline() == b"ready\n"
-        children = run("ip", "netns", "pids", node.full_name).split()
-    assert deaf.returncode == -signal.SIGKILL
-    for pid in children:
-        if int(pid) != deaf.pid:
-            os.kill(int(pid), signal.SIGKILL)  # the shell's own child, orphaned by the test
+        assert deaf.stdout.readline() == b"\n"
+        inhabitants = [int(pid) for pid in run("ip", "netns", "pids", node.full_name).split()]
+        namespaces.stop(deaf)
+        assert deaf.returncode == -signal.SIGKILL
+        assert all(has_ended(pid) for pid in inhabitants)
 
 
 def test_sigterm_cleans_up() -> None:
