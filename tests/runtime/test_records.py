@@ -1,0 +1,60 @@
+"""The durable form of a binding cache entry."""
+
+from ipaddress import IPv6Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.runtime.records import RecordError, emit_record, parse_record
+
+HOME = IPv6Address("2001:db8:1::100")
+OFFSET_S = 1_700_000_000.0
+
+times = st.floats(0.0, 1e6).map(
+    lambda value: round(value * 1024) / 1024
+)  # exact in both clocks
+bindings = st.builds(
+    Binding,
+    bid=st.none() | st.integers(1, 0xFFFF),
+    care_of_address=st.ip_addresses(v=6),
+    expires_at_s=times,
+    verified_at_s=times,
+    priority=st.integers(0, 127),
+    home=st.booleans(),
+)
+entries = st.builds(
+    CacheEntry,
+    home_address=st.just(HOME),
+    sequence=st.integers(0, 0xFFFF),
+    bindings=st.lists(bindings, max_size=4).map(tuple),
+    lifetime_s=st.integers(0, 262140),
+    forget_at_s=st.none() | times,
+)
+
+
+@given(entries)
+def test_a_record_restores_its_entry(entry: CacheEntry) -> None:
+    octets = emit_record(entry, offset_s=OFFSET_S)
+    assert parse_record(HOME, octets, offset_s=OFFSET_S) == entry
+
+
+def test_times_survive_a_clock_that_begins_anew() -> None:
+    entry = CacheEntry(home_address=HOME, sequence=1, forget_at_s=50.0)
+    octets = emit_record(entry, offset_s=1000.0)
+    assert parse_record(HOME, octets, offset_s=1040.0).forget_at_s == 10.0
+
+
+@given(st.binary(max_size=120))
+def test_any_octets_are_a_record_or_an_error(octets: bytes) -> None:
+    try:
+        parse_record(HOME, octets, offset_s=OFFSET_S)
+    except RecordError as error:
+        assert str(HOME) in str(error)
+
+
+def test_a_cut_record_is_refused() -> None:
+    octets = emit_record(CacheEntry(home_address=HOME, sequence=1), offset_s=0.0)
+    with pytest.raises(RecordError, match="octets"):
+        parse_record(HOME, octets + b"\0", offset_s=0.0)
