@@ -96,7 +96,11 @@ class HomeLink:
         self._announcements: dict[IPv6Address, asyncio.TimerHandle] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._watcher = LinkWatcher(
-            {_NAME: interface}, self._changed, netlink=netlink, groups=HOME_LINK_GROUPS
+            {_NAME: interface},
+            self._changed,
+            netlink=netlink,
+            groups=HOME_LINK_GROUPS,
+            disturbed=self._attract,
         )
 
     @property
@@ -179,14 +183,21 @@ class HomeLink:
             self._prepare()
         if is_another or (state.up and not before.up):
             # The kernel forgets proxy entries when a device is switched off.
-            self._put_off([self.address, *self._homes])
+            self._attract()
+
+    def _attract(self) -> None:
+        self._put_off([self.address, *self._homes])
 
     def _prepare(self) -> None:
         self._journal.change_setting(device_setting(self.interface, "proxy_ndp"), "1")
         # In 1/100 s. A kernel delays its answers for others at random by up to so long.
         self._journal.change_setting(neighbour_setting(self.interface, "proxy_delay"), "0")
         self._neighbours = Neighbours(
-            self.interface, self._state.index, self._state.mac, self._claimed
+            self.interface,
+            self._state.index,
+            self._state.mac,
+            sender=self.address,
+            claimed=self._claimed,
         )
         for home_address in self._detections:
             self._neighbours.probe(home_address)

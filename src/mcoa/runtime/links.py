@@ -236,7 +236,7 @@ class LinkWatcher:
         netlink: for dumps.
         groups: UPLINK_GROUPS or HOME_LINK_GROUPS.
         disturbed: told when a route or rule that carries our mark was removed, be it by
-            another program: time to converge on what is wanted.
+            another program, or announcements were lost: time to converge on what is wanted.
         buffer_octets: how much may be announced while the loop is busy.
     """
 
@@ -284,6 +284,10 @@ class LinkWatcher:
         else:
             for message in messages:
                 self._table.apply(message)
+                # A link that went and came back while the loop was busy did go: the kernel
+                # dropped what hung on it.
+                if message.kind in {MessageType.NEW_LINK, MessageType.DELETE_LINK}:
+                    self._tell()
         self._tell()
         if self._disturbed is not None and (
             messages is None or any(map(is_our_loss, messages))

@@ -45,12 +45,19 @@ class Neighbours:
         interface: the link's; make another Neighbours when it has been away.
         index: the interface's number.
         mac: its link-layer address; empty where there are none.
+        sender: the address that routing takes for the sender's; no interface need have it.
         claimed: told of an address asked for by `probe` that another node has, or tries to
             get at the same time.
     """
 
     def __init__(
-        self, interface: str, index: int, mac: bytes, claimed: Callable[[IPv6Address], None]
+        self,
+        interface: str,
+        index: int,
+        mac: bytes,
+        *,
+        sender: IPv6Address,
+        claimed: Callable[[IPv6Address], None],
     ) -> None:
         self._index = index
         self._mac = mac
@@ -58,7 +65,9 @@ class Neighbours:
         # Ours is known by it, should a loop in the link bring it back (RFC 7527).
         self._nonce = secrets.token_bytes(6)
         self._probed: set[IPv6Address] = set()
-        self._sender = PacketSender(interface=interface)
+        # Without it the kernel would look for one of the link's, and refuse to send while
+        # those are still under detection themselves.
+        self._sender = PacketSender(interface=interface, source=sender)
         self._socket = IcmpSocket(_HEARD, interface=interface)
         self._stop = deliver(self._socket, self._heard, self._lost)
 
