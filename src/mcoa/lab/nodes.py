@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mcoa.lab.namespaces import LabError
 from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
@@ -12,6 +12,8 @@ from mcoa.runtime.errors import CommandError, NotRunningError
 
 AGENT, NODE = "agent", "node"
 REGISTERED = "registered"
+
+_PLACES = {AGENT: HOME_AGENT, NODE: MOBILE_NODE}
 
 _COMMON = """\
 security = "none"
@@ -95,18 +97,48 @@ class Nodes:
     def start_agent(self) -> None:
         """Start the home agent."""
         text = agent_configuration(self._network.topology, self._directory)
-        self._start(AGENT, HOME_AGENT, text)
+        self.start(AGENT, text)
 
     def start_node(self, *, multiple_care_of: bool = True) -> None:
         """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
         text = node_configuration(
             self._network.topology, self._directory, multiple_care_of=multiple_care_of
         )
-        self._start(NODE, MOBILE_NODE, text)
+        self.start(NODE, text)
+
+    def start(self, name: str, text: str) -> None:
+        """Start a daemon, AGENT or NODE, with a configuration file of this text."""
+        path = self.configuration(name)
+        path.write_text(text, "utf-8")
+        namespace = self._network[_PLACES[name]]
+        with self.log(name).open("ab") as log:
+            self._running[name] = self._network.namespaces.start(
+                namespace,
+                [sys.executable, "-m", "mcoa", "run", str(path)],
+                stdout=log,
+                stderr=log,
+            )
 
     def stop_node(self) -> None:
         """Stop the mobile node in order: it de-registers."""
-        self._network.namespaces.stop(self._running.pop(NODE))
+        self.stop(NODE)
+
+    def stop(self, name: str) -> None:
+        """Stop a daemon in order."""
+        self._network.namespaces.stop(self._running.pop(name))
+
+    def kill(self, name: str) -> None:
+        """End a daemon without giving it a chance to do anything about it."""
+        self._running[name].kill()
+        self._network.namespaces.stop(self._running.pop(name))
+
+    def status(self, name: str) -> dict[str, Any]:
+        """Return what a daemon says of itself; NotRunningError while it does not answer.
+
+        LabError if it has died.
+        """
+        self._check()
+        return request(self._directory / f"{name}.sock", {"command": "status"})
 
     def registered(self) -> tuple[str, ...]:
         """Return the links that the mobile node has registered, by its own account."""
@@ -121,7 +153,7 @@ class Nodes:
         if NODE not in self._running:
             return {}
         try:
-            status = request(self._directory / f"{NODE}.sock", {"command": "status"})
+            status = self.status(NODE)
         except (NotRunningError, CommandError):  # it is still starting
             return {}
         return {
@@ -129,6 +161,10 @@ class Nodes:
             for binding in status["bindings"]
             if binding["link"] is not None
         }
+
+    def configuration(self, name: str) -> Path:
+        """Return the configuration file of a daemon."""
+        return self._directory / f"{name}.toml"
 
     def log(self, name: str) -> Path:
         """Return the file with what a daemon wrote."""
@@ -140,14 +176,3 @@ class Nodes:
                 lines = self.log(name).read_text("utf-8", "replace").strip().splitlines()
                 said = " | ".join(lines[-3:]) or "nothing"
                 raise LabError(f"the {name} ended with {process.returncode}; it said: {said}")
-
-    def _start(self, name: str, namespace: str, text: str) -> None:
-        path = self._directory / f"{name}.toml"
-        path.write_text(text, "utf-8")
-        with self.log(name).open("ab") as log:
-            self._running[name] = self._network.namespaces.start(
-                self._network[namespace],
-                [sys.executable, "-m", "mcoa", "run", str(path)],
-                stdout=log,
-                stderr=log,
-            )

@@ -2,17 +2,22 @@
 
 Periodic ones to all nodes, and answers to solicitations, each after a random delay: so a
 mobile node gets its care-of addresses as it does from a real network. Run as a program with
-an interface and its prefix; forwarding and addresses are the namespace's business.
+an interface and its prefixes; a line of prefixes on its standard input takes their place, and
+is advertised at once. A prefix with "=0" behind it is said to be at its end. Forwarding and
+addresses are the namespace's business.
 """
 
+import os
 import select
 import socket
 import struct
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
+from typing import Self
 
 from mcoa.lab.sightings import ICMPV6
 from mcoa.wire.icmpv6 import (
@@ -39,28 +44,61 @@ MTU = 1500
 ICMPV6_FILTER = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advertised:
+    """A prefix as its router speaks of it; one that is `ending` has no time left."""
+
+    prefix: IPv6Network
+    ending: bool = False
+
+    def argument(self) -> str:
+        """Return it as one word of the command line."""
+        return f"{self.prefix}=0" if self.ending else str(self.prefix)
+
+    @classmethod
+    def from_argument(cls, word: str) -> Self:
+        """Read one word of the command line; ValueError if it is no prefix."""
+        prefix, _, lifetime = word.partition("=")
+        return cls(prefix=IPv6Network(prefix), ending=lifetime == "0")
+
+
 class Router:
     """Speaks for one interface; `rng` disperses routers and answers."""
 
-    def __init__(self, interface: str, prefix: IPv6Network, rng: Random) -> None:
+    def __init__(self, interface: str, prefixes: Sequence[Advertised], rng: Random) -> None:
+        self._interface = interface
         self._rng = rng
         self._index = socket.if_nametoindex(interface)
         self._socket = _open_socket(interface, self._index)
+        self.advertise(prefixes)
+
+    def advertise(self, prefixes: Sequence[Advertised]) -> None:
+        """Speak of these prefixes, soon; the interface's addresses may be others, too."""
         self._source = _link_local_address(self._index)
-        self._advertisement = advertisement(prefix, _hardware_address(interface))
+        self._advertisement = advertisement(prefixes, _hardware_address(self._interface))
         self._sent = 0
         self._next_s = time.monotonic()
 
-    def run(self) -> None:
-        """Advertise for ever."""
+    def run(self, commands: int) -> None:
+        """Advertise for ever, and obey while `commands`, a descriptor, is not at its end."""
+        heard: list[int] = [self._socket.fileno(), commands]
         while True:
             wait_s = self._next_s - time.monotonic()
             if wait_s <= 0:
                 self._advertise()
-            elif select.select([self._socket], [], [], wait_s)[0] and self._is_solicited():
+                continue
+            ready, _, _ = select.select(heard, [], [], wait_s)
+            if self._socket.fileno() in ready and self._is_solicited():
                 # One advertisement to all nodes answers everyone who asked meanwhile.
                 soon = time.monotonic() + self._rng.uniform(0.0, ANSWER_DELAY_S)
                 self._next_s = min(self._next_s, soon)
+            if commands in ready and not self._obey(os.read(commands, 4096).decode()):
+                heard.remove(commands)
+
+    def _obey(self, text: str) -> bool:
+        for line in text.splitlines():
+            self.advertise([Advertised.from_argument(word) for word in line.split()])
+        return bool(text)
 
     def _advertise(self) -> None:
         message = emit_icmpv6(self._advertisement, self._source, ALL_NODES)
@@ -88,23 +126,25 @@ class Router:
             return False
 
 
-def advertisement(prefix: IPv6Network, hardware_address: bytes) -> RouterAdvertisement:
-    """Return what the router of `prefix` says."""
+def advertisement(
+    prefixes: Sequence[Advertised], hardware_address: bytes
+) -> RouterAdvertisement:
+    """Return what the router of `prefixes` says."""
+    options = tuple(
+        PrefixInformation(
+            prefix=each.prefix.network_address,
+            prefix_length=each.prefix.prefixlen,
+            on_link=True,
+            autonomous=True,
+            valid_lifetime_s=0 if each.ending else VALID_LIFETIME_S,
+            preferred_lifetime_s=0 if each.ending else PREFERRED_LIFETIME_S,
+        )
+        for each in prefixes
+    )
     return RouterAdvertisement(
         hop_limit=64,
         lifetime_s=ROUTER_LIFETIME_S,
-        options=(
-            SourceLinkLayerAddress(address=hardware_address),
-            Mtu(mtu=MTU),
-            PrefixInformation(
-                prefix=prefix.network_address,
-                prefix_length=prefix.prefixlen,
-                on_link=True,
-                autonomous=True,
-                valid_lifetime_s=VALID_LIFETIME_S,
-                preferred_lifetime_s=PREFERRED_LIFETIME_S,
-            ),
-        ),
+        options=(SourceLinkLayerAddress(address=hardware_address), Mtu(mtu=MTU), *options),
     )
 
 
@@ -139,9 +179,10 @@ def _hardware_address(interface: str) -> bytes:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Advertise: INTERFACE PREFIX."""
-    interface, prefix = arguments
-    Router(interface, IPv6Network(prefix), Random()).run()
+    """Advertise: INTERFACE PREFIX..."""
+    interface, *words = arguments
+    prefixes = [Advertised.from_argument(word) for word in words]
+    Router(interface, prefixes, Random()).run(sys.stdin.fileno())
 
 
 if __name__ == "__main__":

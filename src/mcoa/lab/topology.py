@@ -21,6 +21,9 @@ from itertools import count
 
 from mcoa.lab.namespaces import LabError, Namespace, Namespaces
 from mcoa.lab.relay import Span
+from mcoa.lab.router import Advertised
+
+Program = subprocess.Popen[bytes]
 
 CORRESPONDENT = "cn"
 HOME_AGENT = "ha"
@@ -56,6 +59,11 @@ class AccessLink:
     def router(self) -> str:
         """The namespace of the access router."""
         return f"ar-{self.name}"
+
+    @property
+    def transit(self) -> IPv6Network:
+        """What the core (1) and the access router (2) have between them."""
+        return IPv6Network((0x20010DB800FF << 80 | self.bid << 64, 64))
 
     @property
     def near(self) -> str:
@@ -108,7 +116,7 @@ class Network:
         self.topology = topology
         self._carrier_changed_s = -CARRIER_SPACING_S
         self._cut: set[str] = set()
-        self._relay = _build(namespaces, topology)
+        self._relay, self._routers = _build(namespaces, topology)
 
     def __getitem__(self, name: str) -> Namespace:
         return self.namespaces[name]
@@ -140,6 +148,14 @@ class Network:
     def set_loss(self, name: str, loss: float) -> None:
         """Lose a share of the frames of a link, each way; 0 ends a blackhole as well."""
         self._tell_relay(f"{name} loss {loss}")
+
+    def advertise(self, name: str, *prefixes: Advertised) -> None:
+        """Have the access router of a link speak of these prefixes, and at once."""
+        router = self._routers[name]
+        if router.stdin is None or router.poll() is not None:
+            raise LabError(f"the router of {name} has ended")
+        router.stdin.write(f"{' '.join(each.argument() for each in prefixes)}\n".encode())
+        router.stdin.flush()
 
     @property
     def relay_pid(self) -> int:
@@ -190,7 +206,7 @@ class Network:
         self._relay.stdin.flush()
 
 
-def _build(namespaces: Namespaces, topology: Topology) -> subprocess.Popen[bytes]:
+def _build(namespaces: Namespaces, topology: Topology) -> tuple[Program, dict[str, Program]]:
     routers = [CORE, *(link.router for link in topology.links)]
     for name in (CORRESPONDENT, HOME_AGENT, MOBILE_NODE, AIR, *routers):
         namespaces.add(name)
@@ -236,7 +252,7 @@ def _build_wires(namespaces: Namespaces, topology: Topology, indexes: Iterator[i
 def _build_access(namespaces: Namespaces, link: AccessLink, indexes: Iterator[int]) -> None:
     """Join one access network to the core on one side and to the mobile node on the other."""
     router, air, core = namespaces[link.router], namespaces[AIR], namespaces[CORE]
-    transit = IPv6Network((0x20010DB800FF << 80 | link.bid << 64, 64))
+    transit = link.transit
     _wire(core, link.name, router, "core", indexes)
     _wire(router, "radio", air, link.far, indexes)
     _wire(namespaces[MOBILE_NODE], link.name, air, link.near, indexes)
@@ -266,8 +282,10 @@ def _wire(
         end.ip(f"link set {name} up")
 
 
-def _start_programs(namespaces: Namespaces, topology: Topology) -> subprocess.Popen[bytes]:
-    """Start the relay and the access routers' advertisements; returns the relay."""
+def _start_programs(
+    namespaces: Namespaces, topology: Topology
+) -> tuple[Program, dict[str, Program]]:
+    """Start and return the relay, and the access routers' advertisements by link."""
     spans = [
         Span(
             name=link.name,
@@ -286,12 +304,15 @@ def _start_programs(namespaces: Namespaces, topology: Topology) -> subprocess.Po
     )
     if relay.stdout is None or relay.stdout.readline() != b"ready\n":
         raise LabError("the relay did not start")
-    for link in topology.links:
-        namespaces.start(
+    routers = {
+        link.name: namespaces.start(
             namespaces[link.router],
             [sys.executable, "-m", "mcoa.lab.router", "radio", str(link.prefix)],
+            stdin=subprocess.PIPE,
         )
-    return relay
+        for link in topology.links
+    }
+    return relay, routers
 
 
 def disable_offloads(interface: str) -> None:
