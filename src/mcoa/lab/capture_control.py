@@ -25,6 +25,10 @@ class CaptureControl:
             namespace=home, interface="eth0", label=f"{HOME_AGENT}:eth0", signalling_only=True
         )
         taps.append(home_link)
+        try:
+            file.touch()
+        except OSError as error:
+            raise LabError(f"{file} cannot be written: {error.strerror}") from None
         arguments = [str(file), str(LIMIT_OCTETS), *[tap.argument() for tap in taps]]
         self._process = network.namespaces.start(
             network[CORRESPONDENT],
