@@ -14,26 +14,16 @@ from itertools import count
 from random import Random
 
 from mcoa.binding.cache import CacheEntry
-from mcoa.engine.actions import Action, Engine, Envelope, Received, Remember, Send
+from mcoa.engine.actions import Action, Engine, Envelope, Remember, Send
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import HomeAgentPolicy
-from mcoa.wire.ipv6 import Ipv6Packet, emit_packet, parse_packet
-from mcoa.wire.messages import emit_message, parse_message
+from mcoa.lab.simulated.channel import Channel, Quality
+from mcoa.runtime.signalling import emit_signalling, parse_signalling
 
-MOBILITY_HEADER = 135
+__all__ = ["AgentHost", "NodeHost", "Quality", "SimulatedNetwork"]
 
 Watch = Callable[[float, Engine, Action], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """How a link treats packets; `jitter_s` on top of `delay_s` reorders them."""
-
-    delay_s: float = 0.02
-    jitter_s: float = 0.0
-    loss: float = 0.0
-    duplication: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,8 +32,12 @@ class _Link:
 
     node: "NodeHost"
     name: str
-    quality: Quality
+    up: Channel
+    down: Channel
     addresses: tuple[IPv6Address, ...] = ()
+
+    def set_quality(self, quality: Quality) -> None:
+        self.up.quality = self.down.quality = quality
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +79,12 @@ class SimulatedNetwork:
         """Connect a mobile node whose links, all down yet, have these qualities."""
         host = NodeHost(engine=engine)
         host.links = {
-            name: _Link(node=host, name=name, quality=quality)
+            name: _Link(
+                node=host,
+                name=name,
+                up=Channel(quality, self._rng),
+                down=Channel(quality, self._rng),
+            )
             for name, quality in qualities.items()
         }
         self._nodes.append(host)
@@ -98,13 +97,13 @@ class SimulatedNetwork:
 
     def set_quality(self, host: NodeHost, name: str, quality: Quality) -> None:
         """Change how a link treats packets; nobody notices."""
-        host.links[name].quality = quality
+        host.links[name].set_quality(quality)
 
     def calm(self, quality: Quality) -> None:
         """Give every link the same quality."""
         for host in self._nodes:
             for link in host.links.values():
-                link.quality = quality
+                link.set_quality(quality)
 
     def restart_agent(self, host: AgentHost, *, keeps_disk: bool = True) -> None:
         """Kill a home agent, and start it again with what it had remembered."""
@@ -176,23 +175,14 @@ class SimulatedNetwork:
 
     def _send(self, send: Send) -> None:
         envelope = send.envelope
-        packet = Ipv6Packet(
-            source=envelope.source,
-            destination=envelope.destination,
-            protocol=MOBILITY_HEADER,
-            payload=b"",
-            home_address=envelope.home_address,
-            routing_home_address=envelope.routing_header_home_address,
-        )
-        payload = emit_message(
-            send.message, packet.checksum_source, packet.checksum_destination
-        )
-        octets = emit_packet(replace(packet, payload=payload))
-        link = self._link_of(envelope.source)
-        if envelope.source in self._agents:
-            link = self._link_of(self._tunnel_end(envelope))
-        if link is not None:
-            self._transmit(octets, link)
+        is_downward = envelope.source in self._agents
+        near = self._tunnel_end(envelope) if is_downward else envelope.source
+        link = self._link_of(near)
+        if link is None:
+            return
+        octets, channel = emit_signalling(send), link.down if is_downward else link.up
+        for arrival_s in channel.arrivals(len(octets), self.now):
+            heappush(self._in_flight, (arrival_s, next(self._serial), octets, link.name))
 
     def _tunnel_end(self, envelope: Envelope) -> IPv6Address:
         """Return the care-of address by which an agent reaches a home address."""
@@ -206,39 +196,18 @@ class SimulatedNetwork:
                     return link
         return None
 
-    def _transmit(self, octets: bytes, link: _Link) -> None:
-        quality = link.quality
-        copies = 2 if self._rng.random() < quality.duplication else 1
-        for _ in range(copies):
-            if self._rng.random() >= quality.loss:
-                delay_s = quality.delay_s + self._rng.uniform(0.0, quality.jitter_s)
-                item = (self.now + delay_s, next(self._serial), octets, link.name)
-                heappush(self._in_flight, item)
-
     def _arrive(self, octets: bytes, link_name: str | None) -> None:
-        packet = parse_packet(octets)
-        message = parse_message(
-            packet.payload, packet.checksum_source, packet.checksum_destination
-        )
-        engine = self._receiver(packet)
-        if engine is None:
-            return
-        envelope = Envelope(
-            source=packet.source,
-            destination=packet.destination,
-            home_address=packet.home_address,
-            routing_header_home_address=packet.routing_home_address,
-            link=link_name,
-        )
-        received = Received(message=message, envelope=envelope)
-        self.perform(engine, engine.receive(received, self.now))
+        received = parse_signalling(octets, link_name)
+        engine = self._receiver(received.envelope.destination)
+        if engine is not None:
+            self.perform(engine, engine.receive(received, self.now))
 
-    def _receiver(self, packet: Ipv6Packet) -> Engine | None:
-        if (agent := self._agents.get(packet.destination)) is not None:
+    def _receiver(self, destination: IPv6Address) -> Engine | None:
+        if (agent := self._agents.get(destination)) is not None:
             return agent.engine
-        if (link := self._link_of(packet.destination)) is not None:
+        if (link := self._link_of(destination)) is not None:
             return link.node.engine
         for host in self._nodes:  # tunnelled to the home address
-            if host.engine.policy.home_address == packet.destination:
+            if host.engine.policy.home_address == destination:
                 return host.engine
         return None
