@@ -142,6 +142,25 @@ def test_after_a_flap_a_renewed_address_keeps_its_place() -> None:
     assert addresses_of(told.state()) == [FIRST, SECOND]
 
 
+def test_an_address_with_a_successor_is_no_care_of_address() -> None:
+    renumbered = Told(address(FIRST, AddressFlag.DEPRECATED), address(SECOND)).state()
+    assert renumbered.care_of_addresses == (SECOND,)
+    told = Told(leased(FIRST))
+    told.state()
+    told.flap()
+    assert told.state().care_of_addresses == (FIRST,)
+    told.addresses = (leased(FIRST), leased(SECOND, 300))
+    assert told.state().care_of_addresses == (SECOND,)
+    told.addresses = (leased(FIRST, 400), leased(SECOND, 300))
+    assert told.state().care_of_addresses == (FIRST, SECOND)
+
+
+def test_without_a_successor_even_a_deprecated_address_is_a_care_of_address() -> None:
+    deprecated = Told(address(FIRST, AddressFlag.DEPRECATED)).state()
+    assert deprecated.care_of_addresses == (FIRST,)
+    assert ABSENT_LINK.care_of_addresses == ()
+
+
 def test_an_address_set_by_hand_needs_no_renewal() -> None:
     told = Told(address(FIRST))
     told.state()

@@ -48,12 +48,14 @@ class LinkAddress:
     Attributes:
         prefix: of the network the address is in; a /128 where DHCP gave it out.
         preferred: not deprecated (RFC 4862 §5.5.4).
+        confirmed: known to be of the present network.
         optimistic: duplicate address detection is still running (RFC 4429).
     """
 
     address: IPv6Address
     prefix: IPv6Network
     preferred: bool = True
+    confirmed: bool = True
     optimistic: bool = False
 
 
@@ -80,6 +82,14 @@ class LinkState:
     mtu: int = 0
     index: int = 0
     mac: bytes = b""
+
+    @property
+    def care_of_addresses(self) -> tuple[IPv6Address, ...]:
+        """The addresses as good as the best: one that has a successor is none any more."""
+        ranks = [(each.preferred, each.confirmed) for each in self.addresses]
+        best = max(ranks, default=None)
+        pairs = zip(self.addresses, ranks, strict=True)
+        return tuple(each.address for each, rank in pairs if rank == best)
 
 
 ABSENT_LINK = LinkState()
@@ -334,14 +344,16 @@ def _usable_addresses(device: _Device) -> tuple[LinkAddress, ...]:
         is_deprecated = bool(address.flags & AddressFlag.DEPRECATED)
         return is_deprecated, address.address in device.unconfirmed
 
-    return tuple(_link_address(address) for address in sorted(lasting or usable, key=rank))
+    ranked = sorted(lasting or usable, key=rank)
+    return tuple(_link_address(each, device.unconfirmed) for each in ranked)
 
 
-def _link_address(address: Address) -> LinkAddress:
+def _link_address(address: Address, unconfirmed: set[IPv6Address]) -> LinkAddress:
     return LinkAddress(
         address=address.address,
         prefix=IPv6Network((address.address.packed, address.prefix_length), strict=False),
         preferred=not address.flags & AddressFlag.DEPRECATED,
+        confirmed=address.address not in unconfirmed,
         optimistic=bool(address.flags & AddressFlag.OPTIMISTIC),
     )
 

@@ -174,7 +174,7 @@ class MobileNodeService:
         if state.index and (before is None or before.index != state.index):
             prepare_uplink(uplink.interface, self._journal)
         usable = state.up and state.default_route
-        addresses = tuple(each.address for each in state.addresses) if usable else ()
+        addresses = state.care_of_addresses if usable else ()
         if addresses:
             self._steer()
             uplink.use(addresses, self._mtu(name, state))
