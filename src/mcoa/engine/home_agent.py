@@ -6,14 +6,15 @@ a home address and never for a BID). Only then does the cache change, and only a
 change has been remembered does the acknowledgement leave.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from random import Random
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.binding.sequence import is_newer
 from mcoa.binding.timers import SecondBuckets, TimerTable
+from mcoa.engine.acknowledgement import acknowledge, refusal
 from mcoa.engine.actions import (
     Action,
     BindingsChanged,
@@ -27,9 +28,8 @@ from mcoa.engine.actions import (
 )
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.policy import HomeAgentPolicy
-from mcoa.engine.registration import AnyIdentifier, Request, Verdict, decide
+from mcoa.engine.registration import Request, Verdict, decide
 from mcoa.wire.messages import (
-    BindingAcknowledgement,
     BindingError,
     BindingRefreshRequest,
     BindingUpdate,
@@ -37,8 +37,6 @@ from mcoa.wire.messages import (
 )
 from mcoa.wire.options import (
     BindingIdentifier,
-    BindingRefreshAdvice,
-    MalformedBindingIdentifier,
     NonceIndices,
 )
 from mcoa.wire.registry import (
@@ -123,12 +121,10 @@ class HomeAgent:
         if pending is None:
             return [Report(event="home-address-conflict", home_address=home_address)]
         self._detections.stop(home_address)
-        verdict = _whole_update(
-            BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update
-        )
+        verdict = refusal(BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update)
         return [
             Report(event="duplicate-address", home_address=home_address),
-            self._acknowledge(pending.update, pending.envelope, verdict),
+            acknowledge(verdict, pending.envelope, self.policy, pending.update.sequence),
         ]
 
     def restore(self, entry: CacheEntry, now: float) -> list[Action]:
@@ -164,11 +160,11 @@ class HomeAgent:
             if type(option) is NonceIndices:
                 return [Report(event="update-with-nonce-indices", home_address=home_address)]
         if entry is not None and not is_newer(update.sequence, entry.sequence):
-            verdict = _whole_update(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
-            return [self._acknowledge(update, envelope, verdict, sequence=entry.sequence)]
+            verdict = refusal(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
+            return [acknowledge(verdict, envelope, self.policy, entry.sequence)]
         if not update.flags & UpdateFlag.HOME:
-            verdict = _whole_update(BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update)
-            return [self._acknowledge(update, envelope, verdict)]
+            verdict = refusal(BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update)
+            return [acknowledge(verdict, envelope, self.policy, update.sequence)]
         return self._admit(update, envelope, entry, now)
 
     def _admit(
@@ -207,7 +203,7 @@ class HomeAgent:
         home_address = envelope.home_address or envelope.source
         entry = self.cache.entry(home_address)
         if entry is None and len(self.cache) >= self.policy.max_home_addresses:
-            return _whole_update(BindingStatus.INSUFFICIENT_RESOURCES, update)
+            return refusal(BindingStatus.INSUFFICIENT_RESOURCES, update)
         request = Request(
             update=update,
             source=envelope.source,
@@ -238,7 +234,7 @@ class HomeAgent:
                     detail=verdict.status.phrase,
                 )
             )
-        actions.append(self._acknowledge(update, envelope, verdict))
+        actions.append(acknowledge(verdict, envelope, self.policy, update.sequence))
         return actions
 
     def _apply(
@@ -261,41 +257,6 @@ class HomeAgent:
         if bool(before) != bool(bindings):
             actions.append(Proxy(home_address=home_address, active=bool(bindings)))
         return actions
-
-    def _acknowledge(
-        self,
-        update: BindingUpdate,
-        envelope: Envelope,
-        verdict: Verdict,
-        *,
-        sequence: int | None = None,
-    ) -> Send:
-        """Answer to where the update came from, whatever care-of address it named."""
-        home_address = envelope.home_address or envelope.source
-        message = BindingAcknowledgement(
-            status=verdict.status,
-            flags=_NO_FLAGS,
-            sequence=update.sequence if sequence is None else sequence,
-            lifetime_s=verdict.lifetime_s,
-            options=(
-                *self._advice(verdict.lifetime_s),
-                *_echoes(verdict),
-            ),
-        )
-        from_home = envelope.source == home_address
-        return Send(
-            message=message,
-            envelope=Envelope(
-                source=self.policy.address,
-                destination=envelope.source,
-                routing_header_home_address=None if from_home else home_address,
-            ),
-        )
-
-    def _advice(self, lifetime_s: int) -> Iterator[BindingRefreshAdvice]:
-        advice_s = self.policy.refresh_advice_s
-        if advice_s is not None and advice_s < lifetime_s:
-            yield BindingRefreshAdvice(interval_s=advice_s)
 
     def _unrecognized(self, envelope: Envelope) -> list[Action]:
         """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""
@@ -377,38 +338,3 @@ class HomeAgent:
 def _paths(bindings: tuple[Binding, ...]) -> tuple[tuple[int | None, IPv6Address, int], ...]:
     """Return of some bindings what the data plane cares for."""
     return tuple((b.bid, b.care_of_address, b.priority) for b in bindings)
-
-
-def _whole_update(status: BindingStatus, update: BindingUpdate) -> Verdict:
-    """Return the same status for all that an update asks."""
-    identifiers = update.identifiers
-    none = (BindingStatus.ACCEPTED,) * len(identifiers)
-    return Verdict(status=status, identifiers=identifiers, identifier_statuses=none)
-
-
-def _echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
-    """Yield the update's options as the acknowledgement repeats them (RFC 5648 §6.2).
-
-    The address stays away (RFC 5648 §4.3). An option too short to hold a BID cannot be
-    repeated; one with a bad length is, by its BID.
-    """
-    pairs = zip(verdict.identifiers, verdict.identifier_statuses, strict=True)
-    for identifier, status in pairs:
-        match identifier:
-            case BindingIdentifier(status=said, care_of_address=address):
-                if address is None and said is status:
-                    yield identifier
-                else:
-                    yield replace(identifier, status=status, care_of_address=None)
-            case MalformedBindingIdentifier(data=data) if len(data) >= 2:
-                rest = data[3:4] or b"\0"
-                body = data[:2] + bytes((status,)) + rest
-                if any(data[:2]):
-                    yield BindingIdentifier(
-                        bid=int.from_bytes(data[:2], "big"),
-                        status=status,
-                        home=bool(rest[0] & 0x80),
-                        priority=rest[0] & 0x7F,
-                    )
-                else:
-                    yield MalformedBindingIdentifier(data=body)

@@ -14,8 +14,8 @@ from random import Random
 
 from mcoa.binding.sequence import is_newer, successor
 from mcoa.binding.timers import TimerTable
-from mcoa.binding.update_list import Registration, UpdateList
-from mcoa.engine import answers
+from mcoa.binding.update_list import UpdateList
+from mcoa.engine import answers, offers
 from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.pace import Pace
@@ -170,45 +170,13 @@ class MobileNode:
         """Return how long the last update from this address took to be answered."""
         return self._round_trip_s.get(care_of_address)
 
-    # What the links offer, as wishes.
-
     def _wish_for_links(self) -> None:
         if self.is_stopping:
             return
         if self.uses_bids:
-            for policy in self.policy.links:
-                self._wish_for_slots(policy.name, policy.bid)
+            offers.wish_for_each(self.update_list, self.policy.links, self._links)
         else:
-            self._wish_for_one()
-
-    def _wish_for_slots(self, link: str, first_bid: int | None) -> None:
-        """Give each address of a link a slot; an address that stays keeps its slot."""
-        slots = self.update_list.slots(link)
-        addresses = self._links.get(link, ())
-        new = [a for a in addresses if all(slot.wanted != a for slot in slots)]
-        for slot in slots:
-            if slot.wanted not in addresses:
-                slot.want(new.pop(0) if new else None)
-        for number, address in enumerate(new, start=len(slots)):
-            bid = first_bid if number == 0 and first_bid else self.update_list.unused_bid()
-            entry = Registration(bid=bid, link=link, slot=number)
-            self.update_list.add(entry).want(address)
-
-    def _wish_for_one(self) -> None:
-        """Keep the bound address while it lasts, else take the most preferred."""
-        entry = self.update_list.get(None)
-        if entry is None:
-            entry = self.update_list.add(Registration(bid=None, link=""))
-        candidates = [
-            (policy.name, address)
-            for policy in self.policy.links
-            for address in self._links.get(policy.name, ())
-        ]
-        if entry.wanted is not None and (entry.link, entry.wanted) in candidates:
-            return
-        if candidates:
-            entry.link = candidates[0][0]
-        entry.want(candidates[0][1] if candidates else None)
+            offers.wish_for_one(self.update_list, self.policy.links, self._links)
 
     # Sending.
 

@@ -1,0 +1,82 @@
+"""How a verdict is said: the home agent's Binding Acknowledgement (RFC 5648 §6.2)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.policy import HomeAgentPolicy
+from mcoa.engine.registration import AnyIdentifier, Verdict
+from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
+from mcoa.wire.options import (
+    BindingIdentifier,
+    BindingRefreshAdvice,
+    MalformedBindingIdentifier,
+)
+from mcoa.wire.registry import AcknowledgementFlag, BindingStatus
+
+_NO_FLAGS = AcknowledgementFlag(0)
+
+
+def refusal(status: BindingStatus, update: BindingUpdate) -> Verdict:
+    """Return the same status for all that an update asks."""
+    identifiers = update.identifiers
+    none = (BindingStatus.ACCEPTED,) * len(identifiers)
+    return Verdict(status=status, identifiers=identifiers, identifier_statuses=none)
+
+
+def acknowledge(
+    verdict: Verdict, received: Envelope, policy: HomeAgentPolicy, sequence: int
+) -> Send:
+    """Answer to where an update came from, whatever care-of address it named.
+
+    The type 2 routing header carries the home address, except towards the home address
+    itself (RFC 6275 §9.5.4).
+    """
+    home_address = received.home_address or received.source
+    message = BindingAcknowledgement(
+        status=verdict.status,
+        flags=_NO_FLAGS,
+        sequence=sequence,
+        lifetime_s=verdict.lifetime_s,
+        options=(*_advice(verdict, policy), *_echoes(verdict)),
+    )
+    envelope = Envelope(
+        source=policy.address,
+        destination=received.source,
+        routing_header_home_address=(None if received.source == home_address else home_address),
+    )
+    return Send(message=message, envelope=envelope)
+
+
+def _advice(verdict: Verdict, policy: HomeAgentPolicy) -> Iterator[BindingRefreshAdvice]:
+    advice_s = policy.refresh_advice_s
+    if advice_s is not None and advice_s < verdict.lifetime_s:
+        yield BindingRefreshAdvice(interval_s=advice_s)
+
+
+def _echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
+    """Yield the update's options as the acknowledgement repeats them.
+
+    The address stays away (RFC 5648 §4.3).
+    """
+    pairs = zip(verdict.identifiers, verdict.identifier_statuses, strict=True)
+    for identifier, status in pairs:
+        match identifier:
+            case BindingIdentifier():
+                yield replace(identifier, status=status, care_of_address=None)
+            case MalformedBindingIdentifier():
+                yield from _echo_malformed(identifier.data, status)
+
+
+def _echo_malformed(data: bytes, status: BindingStatus) -> Iterator[AnyIdentifier]:
+    """Repeat an option of a bad length by its BID; one too short for that, not at all."""
+    if len(data) < 2:
+        return
+    flags = data[3] if len(data) > 3 else 0
+    bid = int.from_bytes(data[:2])
+    if bid:
+        yield BindingIdentifier(
+            bid=bid, status=status, home=bool(flags & 0x80), priority=flags & 0x7F
+        )
+    else:
+        yield MalformedBindingIdentifier(data=bytes((0, 0, status, flags)))
