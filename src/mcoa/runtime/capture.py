@@ -51,8 +51,11 @@ class Redirect:
         self._uninstall(tun.index)
 
     def attach(self, interface: str, index: int) -> None:
-        """Begin to take packets off an interface; once more does no harm."""
-        if self._attached.get(interface) == index:
+        """Begin to take packets off an interface; once more does no harm.
+
+        One that was away lost its filters, and may have its number again.
+        """
+        if self._attached.get(interface) == index and self._is_installed(index):
             return
         if not ingress.has_hook(index, self._netlink):
             self._journal.record(IngressHook(device=interface))
@@ -77,8 +80,11 @@ class Redirect:
     def _install(self, index: int) -> None:
         ingress.ensure_hook(index, self._netlink)
         for match in self._matches:
-            priority = FIRST_PRIORITY + list(Match).index(match)
-            ingress.add_redirect(index, priority, match, self._tun.index, self._netlink)
+            ingress.add_redirect(index, _priority(match), match, self._tun.index, self._netlink)
+
+    def _is_installed(self, index: int) -> bool:
+        present = ingress.filter_priorities(index, self._netlink)
+        return present.issuperset(_priority(match) for match in self._matches)
 
     def _uninstall(self, index: int) -> None:
         ingress.remove_filters(index, FIRST_PRIORITY, _LAST_PRIORITY, self._netlink)
@@ -157,6 +163,10 @@ def open_capture(
         tun.close()
         netlink.remove_link(tun.name)
     return PacketTap(f"mcoa_{device}", kinds, journal=journal)
+
+
+def _priority(match: Match) -> int:
+    return FIRST_PRIORITY + list(Match).index(match)
 
 
 def _packet_socket(program: bytes) -> socket.socket:
