@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
-from random import Random
 
 from mcoa.engine.actions import Action, Envelope, Received, Send
 from mcoa.engine.home_agent import HomeAgent
@@ -44,7 +43,7 @@ class Bench:
     agent: HomeAgent = field(init=False)
 
     def __post_init__(self) -> None:
-        self.agent = HomeAgent(self.policy, rng=Random(1))
+        self.agent = HomeAgent(self.policy)
 
     def send(
         self,

@@ -124,7 +124,7 @@ def test_rfc5648_6_4_expiring_bids_are_asked_for_in_one_request(bench: Bench) ->
 
 def test_rfc6275_9_5_5_a_binding_that_nobody_uses_is_left_to_expire() -> None:
     bench = Bench()
-    bench.agent = HomeAgent(POLICY, rng=bench.agent._rng, in_use=lambda _home: False)
+    bench.agent = HomeAgent(POLICY, in_use=lambda _home: False)
     bench.send(bid(1, LTE), lifetime_s=200)
     sent: list[Send] = []
     for _ in range(210):

@@ -117,6 +117,10 @@ class World:
                 if not host.links[link].addresses:
                     self.toggle(host, link, up=True)
         self.network.run_until(self.network.now + seconds)
+        for _ in range(20):  # a refresh may just be on its way
+            if not any(host.engine.outstanding for host in self.hosts):
+                break
+            self.network.run_until(self.network.now + 0.1)
 
     def assert_agreement(self) -> None:
         agent = self.agent.engine

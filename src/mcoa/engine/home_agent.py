@@ -9,7 +9,6 @@ change has been remembered does the acknowledgement leave.
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from random import Random
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.binding.sequence import is_newer
@@ -74,12 +73,10 @@ class HomeAgent:
         self,
         policy: HomeAgentPolicy,
         *,
-        rng: Random,
         in_use: Callable[[IPv6Address], bool] = _always,
     ) -> None:
         self.policy = policy
         self.cache = BindingCache()
-        self._rng = rng
         self._in_use = in_use
         self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
         self._pending: dict[IPv6Address, _Pending] = {}

@@ -84,7 +84,7 @@ class HomeAgentService:
         # Times of day for what must survive a restart of the machine.
         self._offset_s = time() - self._loop.time()
         rng = SystemRandom()
-        self.engine = HomeAgent(policy_of(configuration), rng=rng, in_use=self._in_use)
+        self.engine = HomeAgent(policy_of(configuration), in_use=self._in_use)
         self._store = _open_store(configuration, log)
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         self._home_link = HomeLink(
