@@ -97,9 +97,10 @@ class PacketTap:
         """Use nftables' table of that name; OSError without nftables or packet sockets."""
         self._table = table
         self._matches = tuple(matches)
+        self._journal = journal
         self._interfaces: set[str] = set()
         journal.record(NftTable(table=table))
-        nftables.replace_table(table, (), self._matches)
+        self._drop()
         self._socket = _packet_socket(_program(self._matches))
         self.fileno = self._socket.fileno
 
@@ -120,16 +121,21 @@ class PacketTap:
         if interface in self._interfaces:
             return
         self._interfaces.add(interface)
-        nftables.replace_table(self._table, self._interfaces, self._matches)
+        self._drop()
 
     def detach(self, interface: str, _index: int) -> None:
         """Leave an interface's packets to the kernel."""
         self._interfaces.discard(interface)
-        nftables.replace_table(self._table, self._interfaces, self._matches)
+        self._drop()
 
     def close(self) -> None:
         """Close the socket; the drops stay until they are undone."""
         self._socket.close()
+
+    def _drop(self) -> None:
+        nftables.replace_table(
+            self._table, self._interfaces, self._matches, lock=self._journal.fileno()
+        )
 
 
 Capture = Redirect | PacketTap

@@ -18,8 +18,17 @@ _EXPRESSIONS = {
 _RAW_PRIORITY = -300
 
 
-def replace_table(table: str, interfaces: Iterable[str], matches: Iterable[Match]) -> None:
+def replace_table(
+    table: str, interfaces: Iterable[str], matches: Iterable[Match], *, lock: int
+) -> None:
     """Drop packets of `matches` that come in by `interfaces`, in a table of that name.
+
+    Args:
+        table: its name.
+        interfaces: none drop nothing.
+        matches: what to drop.
+        lock: the journal's descriptor, which nft(8) holds as well: should we be killed, no
+            cleanup begins before it has ended.
 
     Raises:
         OSError: nft(8) is missing, or it or the kernel refuses.
@@ -35,6 +44,7 @@ def replace_table(table: str, interfaces: Iterable[str], matches: Iterable[Match
         *rules,
         "}",
         "}",
+        lock=lock,
     )
 
 
@@ -44,9 +54,14 @@ def remove_table(table: str) -> None:
     _nft(f"add table ip6 {table}", f"delete table ip6 {table}")
 
 
-def _nft(*lines: str) -> None:
+def _nft(*lines: str, lock: int | None = None) -> None:
     done = subprocess.run(
-        ["nft", "-f", "-"], input="\n".join(lines), capture_output=True, text=True, check=False
+        ["nft", "-f", "-"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=() if lock is None else (lock,),
     )
     if done.returncode != 0:
         raise OSError(errno.EIO, f"nft: {done.stderr.strip()}")

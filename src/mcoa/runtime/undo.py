@@ -9,6 +9,7 @@ and a journal of an earlier boot is void. What carries our mark is entered by ki
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from mcoa.runtime.errors import CommandError
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.sysctl import read_setting, write_setting
 from mcoa.runtime.undo_entries import Entry, Setting, emit_entry, parse_entry, take_back
+
+_LOCK_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,10 @@ class Journal:
         journal = cls(path, descriptor, entries)
         journal._write({"kind": "Owner", **asdict(this)})
         return journal
+
+    def fileno(self) -> int:
+        """Return the descriptor that keeps others out for as long as it is open."""
+        return self._descriptor
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -202,6 +209,7 @@ def _parse_owner(record: object) -> Owner | None:
 
 def _open_locked(path: Path, flags: int) -> int:
     """Open the journal for this process alone; the kernel frees the lock of a dead one."""
+    patience_ends = time.monotonic() + _LOCK_PATIENCE_S
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
         try:
@@ -210,8 +218,12 @@ def _open_locked(path: Path, flags: int) -> int:
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         except BlockingIOError:
-            os.close(descriptor)
-            raise JournalHeldError(_read(path)[0]) from None
+            owner, _ = _read(path)
+            # A program that the dead one had begun may still be at it.
+            if time.monotonic() > patience_ends or (owner is not None and owner.is_alive):
+                os.close(descriptor)
+                raise JournalHeldError(owner) from None
+            time.sleep(_LOCK_PATIENCE_S / 100)
         except FileNotFoundError:
             pass
         os.close(descriptor)

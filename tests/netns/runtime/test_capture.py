@@ -13,6 +13,7 @@ from mcoa.runtime.readiness import deliver
 from mcoa.runtime.sockets import IcmpSocket, PacketSender, endpoint
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
+from netns.runtime.everything import has_nftables
 from netns.runtime.packets import (
     NODE,
     plain,
@@ -37,7 +38,10 @@ def by_packet_socket(_netlink: Netlink, journal: Journal) -> Capture:
     return PacketTap("mcoa_test", BOTH, journal=journal)
 
 
-WAYS = pytest.mark.parametrize("way", [by_redirect, by_packet_socket])
+NEEDS_NFT = pytest.mark.skipif(not has_nftables(), reason="nft(8) is not installed")
+WAYS = pytest.mark.parametrize(
+    "way", [by_redirect, pytest.param(by_packet_socket, marks=NEEDS_NFT)]
+)
 
 
 @WAYS
@@ -136,6 +140,7 @@ def test_a_redirect_outlives_the_process_and_is_taken_over(pair: Pair) -> None:
     pair.run(scenario)
 
 
+@NEEDS_NFT
 def test_without_the_filters_a_packet_socket_serves(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
