@@ -115,8 +115,8 @@ def test_without_bindings_nothing_is_chosen() -> None:
 def test_a_silent_flow_is_forgotten_and_chooses_anew() -> None:
     table = agent_table(path(1), path(2))
     assert bid(table) == 1
-    assert bid(table, b"busy", now=299.0) == 1  # the silent flow is no load any more
-    assert bid(table, now=301.0) == 2
+    assert bid(table, b"busy", now=299.5) == 1  # the silent flow is no load any more
+    assert bid(table, now=300.5) == 2
 
 
 def test_at_the_home_agent_the_downlink_follows_the_latest_uplink_packet() -> None:

@@ -46,7 +46,7 @@ class ForwardingTable:
         prefix: Callable[[bytes], bytes] = _no_prefix,
         spreads: bool = True,
         idle_s: float = 300.0,
-        active_s: float = 5.0,
+        active_s: float = 2.0,
         most_flows: int = 1 << 17,
         most_flows_a_home: int = 1 << 13,
         most_idle_homes: int = 1 << 14,

@@ -189,6 +189,9 @@ class HomeLink:
         self._put_off([self.address, *self._homes])
 
     def _prepare(self) -> None:
+        # The setting of all lets probes of reachability, which are unicast, reach the kernel's
+        # proxy; that of the device alone would have them routed to mip0.
+        self._journal.change_setting(device_setting("all", "proxy_ndp"), "1")
         self._journal.change_setting(device_setting(self.interface, "proxy_ndp"), "1")
         # In 1/100 s. A kernel delays its answers for others at random by up to so long.
         self._journal.change_setting(neighbour_setting(self.interface, "proxy_delay"), "0")

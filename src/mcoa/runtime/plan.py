@@ -33,6 +33,7 @@ def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
     device, settings = configuration.device, configuration.home_agent
     link = settings.home_link
     yield "sysctl net.ipv6.conf.all.forwarding=1"
+    yield "sysctl net.ipv6.conf.all.proxy_ndp=1"
     yield f"sysctl net.ipv6.conf.{link}.proxy_ndp=1"
     yield f"sysctl net.ipv6.neigh.{link}.proxy_delay=0"
     yield f"ip -6 route add {settings.address} dev {device} mtu lock {INNER_MTU}"
