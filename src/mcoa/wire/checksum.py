@@ -12,35 +12,28 @@ MOBILITY_HEADER = 135
 PackedAddress = bytes | IPv6Address
 
 
-def word_sum(data: bytes) -> int:
-    """Return the sum of the 16-bit words of `data` modulo 65535; an odd end counts as padded."""
-    value = int.from_bytes(data)
-    return (value << 8 if len(data) & 1 else value) % 65535
-
-
 def internet_checksum(data: bytes) -> int:
     """Return the checksum of `data`, whose checksum field must hold zero."""
-    return -word_sum(data) % 65535
-
-
-def pseudo_header_sum(
-    source: PackedAddress, destination: PackedAddress, length: int, protocol: int
-) -> int:
-    """Return what the IPv6 pseudo-header adds to a sum of words.
-
-    The addresses are those that the checksum covers: a Home Address option takes the place of
-    the source and a type 2 routing header that of the destination (RFC 6275 §6.1.1).
-    """
-    addresses = packed(source) + packed(destination)
-    return int.from_bytes(addresses) % 65535 + (length >> 16) + (length & 0xFFFF) + protocol
+    value = int.from_bytes(data)
+    return -(value << 8 if len(data) & 1 else value) % 65535
 
 
 def upper_layer_checksum(
     data: bytes, source: PackedAddress, destination: PackedAddress, protocol: int
 ) -> int:
-    """Return the checksum of an upper-layer message whose checksum field holds zero."""
-    total = word_sum(data) + pseudo_header_sum(source, destination, len(data), protocol)
-    return -total % 65535
+    """Return the checksum of an upper-layer message whose checksum field holds zero.
+
+    The addresses are those that the checksum covers: a Home Address option takes the place of
+    the source and a type 2 routing header that of the destination (RFC 6275 §6.1.1).
+    """
+    length = len(data)
+    if length & 1:
+        data += b"\0"
+    if not isinstance(source, bytes):
+        source = source.packed
+    if not isinstance(destination, bytes):
+        destination = destination.packed
+    return -(int.from_bytes(source + destination + data) + length + protocol) % 65535
 
 
 def is_intact(
@@ -48,8 +41,3 @@ def is_intact(
 ) -> bool:
     """Tell whether the checksum inside `data` is right."""
     return upper_layer_checksum(data, source, destination, protocol) == 0
-
-
-def packed(address: PackedAddress) -> bytes:
-    """Return the sixteen octets of an address in either form."""
-    return address if isinstance(address, bytes) else address.packed

@@ -1,63 +1,65 @@
-"""IPv6 packets and the extension headers that mobility uses (RFC 8200, RFC 6275 §6.3, §6.4)."""
+"""IPv6 packets with the extension headers that mobility uses (RFC 8200, RFC 6275 §6.3, §6.4)."""
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from struct import Struct
-from typing import ClassVar, Final
+from typing import Final
 
-from mcoa.wire.reader import Disposition, ParseError, Reader, require_range
+from mcoa.wire.extension_headers import (
+    DESTINATION_OPTIONS,
+    EXTENSIONS,
+    FRAGMENT,
+    FRAGMENT_HEADER,
+    HOME_ADDRESS,
+    HOME_ADDRESS_LAYOUT,
+    HOP_BY_HOP,
+    PAD1,
+    PADN,
+    ROUTING,
+    ROUTING_LAYOUT,
+    TUNNEL_ENCAPSULATION_LIMIT,
+    TYPE_2,
+    Chain,
+    Fragment,
+    walk,
+)
+from mcoa.wire.reader import ParseError, Reader, require_range
+from mcoa.wire.slots import slot
 
-HOP_BY_HOP: Final = 0
+__all__ = [
+    "DESTINATION_OPTIONS",
+    "FRAGMENT",
+    "HEADER_LENGTH",
+    "HOP_BY_HOP",
+    "ICMPV6",
+    "IPV4_ENCAPSULATION",
+    "IPV6_ENCAPSULATION",
+    "MOBILITY_HEADER",
+    "NO_NEXT_HEADER",
+    "ROUTING",
+    "UDP",
+    "Fragment",
+    "Ipv6Packet",
+    "decode_packet",
+    "emit_packet",
+    "parse_packet",
+]
+
 IPV4_ENCAPSULATION: Final = 4
 UDP: Final = 17
 IPV6_ENCAPSULATION: Final = 41
-ROUTING: Final = 43
-FRAGMENT: Final = 44
 ICMPV6: Final = 58
 NO_NEXT_HEADER: Final = 59
-DESTINATION_OPTIONS: Final = 60
 MOBILITY_HEADER: Final = 135
 HEADER_LENGTH: Final = 40
 
 _HEADER: Final = Struct("!IHBB16s16s")
-_FRAGMENT: Final = Struct("!BBHI")
-_EXTENSIONS: Final = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS))
-
-_PAD1 = 0
-_PADN = 1
-_TUNNEL_ENCAPSULATION_LIMIT = 4
-_HOME_ADDRESS = 201
-_TYPE_2 = 2
+_HEADER_IN_WORDS: Final = Struct("!IHBB4Q")
+_EXTENSION_WITH_ADDRESS: Final = Struct("!B7s2Q")
+_LENGTH_OF_EXTENSION: Final = _EXTENSION_WITH_ADDRESS.size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fragment:
-    """Fragment header (RFC 8200 §4.5).
-
-    Attributes:
-        offset: of this fragment's payload in the whole, in octets, a multiple of 8.
-        more: whether others follow it.
-    """
-
-    LARGEST_OFFSET: ClassVar = 8 * 0x1FFF
-
-    identification: int
-    offset: int = 0
-    more: bool = False
-
-    def __post_init__(self) -> None:
-        require_range("identification", self.identification, 0, 0xFFFF_FFFF)
-        require_range("offset", self.offset, 0, self.LARGEST_OFFSET)
-        if self.offset % 8:
-            raise ValueError(f"fragment offset {self.offset} is not a multiple of 8")
-
-    @property
-    def is_whole(self) -> bool:
-        """True when it holds all of its packet."""
-        return self.offset == 0 and not self.more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Ipv6Packet:
     """A packet with the extension headers that mean something to mobility.
 
@@ -80,15 +82,42 @@ class Ipv6Packet:
     fragment: Fragment | None = None
     tunnel_encapsulation_limit: int | None = None
 
-    def __post_init__(self) -> None:
-        require_range("protocol", self.protocol, 0, 0xFF)
-        require_range("hop_limit", self.hop_limit, 0, 0xFF)
-        require_range("traffic_class", self.traffic_class, 0, 0xFF)
-        require_range("flow_label", self.flow_label, 0, 0xF_FFFF)
-        require_range("tunnel limit", self.tunnel_encapsulation_limit or 0, 0, 0xFF)
-        whole = self.fragment is None or self.fragment.is_whole
-        if whole and self.protocol in _EXTENSIONS:
-            raise ValueError(f"protocol {self.protocol} is an extension header")
+    def __init__(  # noqa: PLR0913 - one argument a field
+        self,
+        *,
+        source: IPv6Address,
+        destination: IPv6Address,
+        protocol: int,
+        payload: bytes = b"",
+        home_address: IPv6Address | None = None,
+        routing_home_address: IPv6Address | None = None,
+        hop_limit: int = 64,
+        traffic_class: int = 0,
+        flow_label: int = 0,
+        fragment: Fragment | None = None,
+        tunnel_encapsulation_limit: int | None = None,
+    ) -> None:
+        if not (0 <= protocol <= 0xFF and 0 <= hop_limit <= 0xFF):
+            require_range("protocol", protocol, 0, 0xFF)
+            require_range("hop_limit", hop_limit, 0, 0xFF)
+        if not (0 <= traffic_class <= 0xFF and 0 <= flow_label <= 0xF_FFFF):
+            require_range("traffic_class", traffic_class, 0, 0xFF)
+            require_range("flow_label", flow_label, 0, 0xF_FFFF)
+        if tunnel_encapsulation_limit is not None:
+            require_range("tunnel limit", tunnel_encapsulation_limit, 0, 0xFF)
+        if protocol in EXTENSIONS and (fragment is None or fragment.is_whole):
+            raise ValueError(f"protocol {protocol} is an extension header")
+        _set_source(self, source)
+        _set_destination(self, destination)
+        _set_protocol(self, protocol)
+        _set_payload(self, payload)
+        _set_home_address(self, home_address)
+        _set_routing_home_address(self, routing_home_address)
+        _set_hop_limit(self, hop_limit)
+        _set_traffic_class(self, traffic_class)
+        _set_flow_label(self, flow_label)
+        _set_fragment(self, fragment)
+        _set_tunnel_encapsulation_limit(self, tunnel_encapsulation_limit)
 
     @property
     def checksum_source(self) -> IPv6Address:
@@ -101,25 +130,17 @@ class Ipv6Packet:
         return self.routing_home_address or self.destination
 
 
-class _Chain:
-    """What the extension headers of one packet said so far."""
-
-    __slots__ = (
-        "fragment",
-        "home_address",
-        "lenient",
-        "multicast",
-        "routing_home_address",
-        "tunnel_limit",
-    )
-
-    def __init__(self, destination: IPv6Address, *, lenient: bool) -> None:
-        self.multicast = destination.is_multicast
-        self.lenient = lenient
-        self.home_address: IPv6Address | None = None
-        self.routing_home_address: IPv6Address | None = None
-        self.fragment: Fragment | None = None
-        self.tunnel_limit: int | None = None
+_set_source: Final = slot(Ipv6Packet, "source")
+_set_destination: Final = slot(Ipv6Packet, "destination")
+_set_protocol: Final = slot(Ipv6Packet, "protocol")
+_set_payload: Final = slot(Ipv6Packet, "payload")
+_set_home_address: Final = slot(Ipv6Packet, "home_address")
+_set_routing_home_address: Final = slot(Ipv6Packet, "routing_home_address")
+_set_hop_limit: Final = slot(Ipv6Packet, "hop_limit")
+_set_traffic_class: Final = slot(Ipv6Packet, "traffic_class")
+_set_flow_label: Final = slot(Ipv6Packet, "flow_label")
+_set_fragment: Final = slot(Ipv6Packet, "fragment")
+_set_tunnel_encapsulation_limit: Final = slot(Ipv6Packet, "tunnel_encapsulation_limit")
 
 
 def parse_packet(data: bytes) -> Ipv6Packet:
@@ -131,7 +152,7 @@ def parse_packet(data: bytes) -> Ipv6Packet:
     Raises:
         ParseError: it is cut short, or a header in its chain is not what its RFC allows.
     """
-    return _parse(data, lenient=False)
+    return _parse_usual(data) or _parse(data, lenient=False)
 
 
 def decode_packet(data: bytes) -> Ipv6Packet:
@@ -146,6 +167,52 @@ def decode_packet(data: bytes) -> Ipv6Packet:
     return _parse(data, lenient=True)
 
 
+def _parse_usual(data: bytes) -> Ipv6Packet | None:
+    """Read a packet without extension headers, or with one that holds a home address alone.
+
+    What is not usual gives None; tests prove that the rest reads as `_parse` would read it.
+    """
+    if len(data) < HEADER_LENGTH:
+        return None
+    (
+        word,
+        length,
+        protocol,
+        hop_limit,
+        source_high,
+        source_low,
+        destination_high,
+        destination_low,
+    ) = _HEADER_IN_WORDS.unpack_from(data)
+    start, end = HEADER_LENGTH, HEADER_LENGTH + length
+    home_address = routing_home_address = None
+    if protocol in EXTENSIONS:
+        if min(end, len(data)) < start + _LENGTH_OF_EXTENSION:
+            return None
+        header = protocol
+        protocol, layout, high, low = _EXTENSION_WITH_ADDRESS.unpack_from(data, start)
+        if header == DESTINATION_OPTIONS and layout == HOME_ADDRESS_LAYOUT:
+            home_address = IPv6Address(high << 64 | low)
+        elif header == ROUTING and layout == ROUTING_LAYOUT:
+            routing_home_address = IPv6Address(high << 64 | low)
+        else:
+            return None
+        start += _LENGTH_OF_EXTENSION
+    if word >> 28 != 6 or end > len(data) or protocol in EXTENSIONS:
+        return None
+    return Ipv6Packet(
+        source=IPv6Address(source_high << 64 | source_low),
+        destination=IPv6Address(destination_high << 64 | destination_low),
+        protocol=protocol,
+        payload=data[start:end],
+        home_address=home_address,
+        routing_home_address=routing_home_address,
+        hop_limit=hop_limit,
+        traffic_class=word >> 20 & 0xFF,
+        flow_label=word & 0xF_FFFF,
+    )
+
+
 def _parse(data: bytes, *, lenient: bool) -> Ipv6Packet:
     if len(data) < HEADER_LENGTH:
         raise ParseError(len(data), f"an IPv6 header has 40 octets, {len(data)} are there")
@@ -156,8 +223,8 @@ def _parse(data: bytes, *, lenient: bool) -> Ipv6Packet:
         there = len(data) - HEADER_LENGTH
         raise ParseError(4, f"Payload Length is {length}, {there} octets are there")
     body = Reader(data, HEADER_LENGTH, HEADER_LENGTH + length)
-    chain = _Chain(IPv6Address(destination), lenient=lenient)
-    protocol = _walk(body, protocol, chain)
+    chain = Chain(multicast=destination[0] == 0xFF, lenient=lenient)
+    protocol = walk(body, protocol, chain)
     return Ipv6Packet(
         source=IPv6Address(source),
         destination=IPv6Address(destination),
@@ -171,92 +238,6 @@ def _parse(data: bytes, *, lenient: bool) -> Ipv6Packet:
         fragment=chain.fragment,
         tunnel_encapsulation_limit=chain.tunnel_limit,
     )
-
-
-def _walk(body: Reader, protocol: int, chain: _Chain) -> int:
-    """Read extension headers until the payload begins; return the payload's protocol."""
-    first = body.offset
-    while protocol in _EXTENSIONS:
-        if protocol == FRAGMENT:
-            protocol = _parse_fragment(body, chain)
-            if chain.fragment is not None and not chain.fragment.is_whole:
-                break
-            continue
-        if protocol == HOP_BY_HOP and body.offset != first:
-            # RFC 8200 §4.1: only right behind the IPv6 header.
-            reason = "a Hop-by-Hop Options header stands behind another one"
-            raise ParseError(body.offset, reason, Disposition.PARAMETER_PROBLEM, code=1)
-        start = body.offset
-        following, length = body.uint8("Next Header"), body.uint8("Hdr Ext Len")
-        extension = body.within(6 + 8 * length, "extension header")
-        if protocol == ROUTING:
-            _parse_routing(extension, start, chain)
-        else:
-            _parse_options(extension, chain)
-        protocol = following
-    return protocol
-
-
-def _parse_fragment(body: Reader, chain: _Chain) -> int:
-    start = body.offset
-    fields = _FRAGMENT.unpack(body.take(_FRAGMENT.size, "Fragment header"))
-    protocol, _, where, identification = fields
-    if chain.fragment is not None:
-        raise ParseError(start, "a second Fragment header")
-    chain.fragment = Fragment(
-        identification=identification, offset=where & 0xFFF8, more=bool(where & 1)
-    )
-    return int(protocol)
-
-
-def _parse_routing(body: Reader, start: int, chain: _Chain) -> None:
-    """Read a routing header; the reader stands at its Routing Type (RFC 6275 §6.4.1)."""
-    kind, segments_left = body.uint8("Routing Type"), body.uint8("Segments Left")
-    if kind != _TYPE_2:
-        if segments_left and not chain.lenient:
-            # RFC 8200 §4.4; the addresses that remain are not for us to visit.
-            reason = f"routing type {kind} with {segments_left} segments left"
-            raise ParseError(start + 2, reason, Disposition.PARAMETER_PROBLEM)
-        return
-    if body.remaining != 20:
-        raise ParseError(start + 1, "the type 2 routing header has not 24 octets")
-    if segments_left != 1:
-        raise ParseError(start + 3, f"Segments Left is {segments_left}, not 1")
-    if chain.routing_home_address is not None:
-        raise ParseError(start, "a second type 2 routing header")
-    body.uint32("Reserved")
-    chain.routing_home_address = body.address("Home Address")
-
-
-def _parse_options(body: Reader, chain: _Chain) -> None:
-    while body.remaining:
-        start, kind = body.offset, body.uint8("option type")
-        if kind == _PAD1:
-            continue
-        option = body.within(body.uint8("Opt Data Len"), f"option {kind}")
-        length = option.remaining
-        if kind == _HOME_ADDRESS and length == 16:
-            if chain.home_address is not None:
-                raise ParseError(start, "a second Home Address option")
-            chain.home_address = option.address("Home Address")
-        elif kind == _TUNNEL_ENCAPSULATION_LIMIT and length == 1:
-            chain.tunnel_limit = option.uint8("Tunnel Encapsulation Limit")
-        elif kind != _PADN and not chain.lenient:
-            _refuse_unknown_option(kind, start, chain)
-
-
-def _refuse_unknown_option(kind: int, start: int, chain: _Chain) -> None:
-    """Do what the top two bits of an option's type ask for (RFC 8200 §4.2)."""
-    reason = f"destination option {kind} is unknown or of a wrong length"
-    match kind >> 6:
-        case 0:
-            return
-        case 1:
-            raise ParseError(start, reason)
-        case 3 if chain.multicast:
-            raise ParseError(start, reason)
-        case _:
-            raise ParseError(start, reason, Disposition.PARAMETER_PROBLEM, code=2)
 
 
 def emit_packet(packet: Ipv6Packet) -> bytes:
@@ -274,7 +255,7 @@ def emit_packet(packet: Ipv6Packet) -> bytes:
         protocol = DESTINATION_OPTIONS
     if packet.routing_home_address is not None:
         address = packet.routing_home_address.packed
-        parts.insert(0, bytes((protocol, 2, _TYPE_2, 1, 0, 0, 0, 0)) + address)
+        parts.insert(0, bytes((protocol, 2, TYPE_2, 1, 0, 0, 0, 0)) + address)
         protocol = ROUTING
     body = b"".join(parts)
     require_range("Payload Length", len(body), 0, 0xFFFF)
@@ -285,16 +266,16 @@ def emit_packet(packet: Ipv6Packet) -> bytes:
 
 def _emit_fragment(protocol: int, fragment: Fragment) -> bytes:
     where = fragment.offset | fragment.more
-    return _FRAGMENT.pack(protocol, 0, where, fragment.identification)
+    return FRAGMENT_HEADER.pack(protocol, 0, where, fragment.identification)
 
 
 def _emit_destination_options(protocol: int, packet: Ipv6Packet) -> bytes:
     """Return one header of 8 or 24 octets; a Home Address option sits at octet 6 of it."""
     limit = packet.tunnel_encapsulation_limit
-    start = bytes((_PADN, 2, 0, 0))
+    start = bytes((PADN, 2, 0, 0))
     if limit is not None:
-        start = bytes((_TUNNEL_ENCAPSULATION_LIMIT, 1, limit, _PAD1))
+        start = bytes((TUNNEL_ENCAPSULATION_LIMIT, 1, limit, PAD1))
     if packet.home_address is None:
-        return bytes((protocol, 0)) + start + bytes((_PADN, 0))
-    option = bytes((_HOME_ADDRESS, 16)) + packet.home_address.packed
+        return bytes((protocol, 0)) + start + bytes((PADN, 0))
+    option = bytes((HOME_ADDRESS, 16)) + packet.home_address.packed
     return bytes((protocol, 2)) + start + option

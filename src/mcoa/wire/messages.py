@@ -7,7 +7,7 @@ checksum covers are not part of a message: they come with it.
 from collections.abc import Callable
 from typing import Final
 
-from mcoa.wire.checksum import MOBILITY_HEADER, PackedAddress, is_intact, upper_layer_checksum
+from mcoa.wire.checksum import MOBILITY_HEADER, PackedAddress, upper_layer_checksum
 from mcoa.wire.messages_binding import (
     BindingAcknowledgement,
     BindingError,
@@ -25,6 +25,7 @@ from mcoa.wire.messages_routability import CareOfTest, CareOfTestInit, HomeTest,
 from mcoa.wire.option_list import emit_options
 from mcoa.wire.reader import Disposition, ParseError, Reader
 from mcoa.wire.registry import MessageType, RevocationType
+from mcoa.wire.usual import emit_acknowledgement, read_usual
 
 __all__ = [
     "BindingAcknowledgement",
@@ -108,9 +109,9 @@ def parse_message(data: bytes, source: PackedAddress, destination: PackedAddress
         ParseError: the first thing that is wrong, in the order of RFC 6275 §9.2.
     """
     header = _whole_header(data)
-    if not is_intact(header, source, destination, MOBILITY_HEADER):
+    if upper_layer_checksum(header, source, destination, MOBILITY_HEADER):
         raise ParseError(4, "the checksum is wrong")
-    return _parse(header)
+    return read_usual(header) or _parse(header)
 
 
 def decode_message(data: bytes) -> Message:
@@ -157,20 +158,23 @@ def emit_message(message: Message, source: PackedAddress, destination: PackedAdd
     Raises:
         ValueError: the options do not fit into one header, or stand in an order they must not.
     """
-    data = _emit_data(message)
+    data: bytes | None = None
+    if type(message) is BindingAcknowledgement:
+        data = emit_acknowledgement(message)
+    if data is None:
+        data = emit_data(message)
     length = _COMMON_HEADER + len(data)
     if length > _LONGEST:
         raise ValueError(f"{length} octets are more than a Mobility Header can have")
     kind = message.type if isinstance(message, UnknownMessage) else message.TYPE
     header = bytes((_NO_NEXT_HEADER, length // 8 - 1, kind, 0))
-    checksum = upper_layer_checksum(
-        header + b"\0\0" + data, source, destination, MOBILITY_HEADER
-    )
+    blank = header + b"\0\0" + data
+    checksum = upper_layer_checksum(blank, source, destination, MOBILITY_HEADER)
     return header + checksum.to_bytes(2) + data
 
 
-def _emit_data(message: Message) -> bytes:
-    """Return what follows the checksum."""
+def emit_data(message: Message) -> bytes:
+    """Return what follows the checksum of any message, usual or not."""
     if isinstance(message, UnknownMessage):
         return message.data
     fixed = message.fixed()

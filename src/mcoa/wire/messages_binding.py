@@ -12,12 +12,14 @@ from mcoa.wire.option_list import AnyIdentifier, Option, parse_options
 from mcoa.wire.options import BindingIdentifier, MalformedBindingIdentifier, require_duration
 from mcoa.wire.reader import Reader, require_range
 from mcoa.wire.registry import (
+    BINDING_STATUSES,
     AcknowledgementFlag,
     BindingErrorStatus,
     BindingStatus,
     MessageType,
     UpdateFlag,
 )
+from mcoa.wire.slots import slot
 
 Options = tuple[Option, ...]
 
@@ -61,7 +63,7 @@ class BindingRefreshRequest(WithIdentifiers):
         return bytes(2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class BindingUpdate(WithIdentifiers):
     """Binding Update (RFC 6275 §6.1.7).
 
@@ -76,10 +78,17 @@ class BindingUpdate(WithIdentifiers):
     flags: UpdateFlag
     lifetime_s: int
 
-    def __post_init__(self) -> None:
-        require_range("sequence", self.sequence, 0, 0xFFFF)
-        require_range("flags", self.flags, 0, 0xFFFF)
-        require_duration("lifetime_s", self.lifetime_s)
+    def __init__(
+        self, *, sequence: int, flags: UpdateFlag, lifetime_s: int, options: Options = ()
+    ) -> None:
+        if not (0 <= sequence <= 0xFFFF and 0 <= flags <= 0xFFFF):
+            require_range("sequence", sequence, 0, 0xFFFF)
+            require_range("flags", flags, 0, 0xFFFF)
+        require_duration("lifetime_s", lifetime_s)
+        set_options(self, options)
+        set_update_sequence(self, sequence)
+        set_update_flags(self, flags)
+        set_update_lifetime(self, lifetime_s)
 
     @classmethod
     def parse(cls, body: Reader) -> Self:
@@ -97,7 +106,7 @@ class BindingUpdate(WithIdentifiers):
         return self.sequence.to_bytes(2) + self.flags.to_bytes(2) + lifetime.to_bytes(2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class BindingAcknowledgement(WithIdentifiers):
     """Binding Acknowledgement (RFC 6275 §6.1.8).
 
@@ -113,17 +122,31 @@ class BindingAcknowledgement(WithIdentifiers):
     sequence: int
     lifetime_s: int
 
-    def __post_init__(self) -> None:
-        require_range("status", self.status, 0, 0xFF)
-        require_range("flags", self.flags, 0, 0xFF)
-        require_range("sequence", self.sequence, 0, 0xFFFF)
-        require_duration("lifetime_s", self.lifetime_s)
+    def __init__(
+        self,
+        *,
+        status: BindingStatus = BindingStatus.ACCEPTED,
+        flags: AcknowledgementFlag = _NO_FLAGS,
+        sequence: int,
+        lifetime_s: int,
+        options: Options = (),
+    ) -> None:
+        if not (0 <= sequence <= 0xFFFF and 0 <= status <= 0xFF and 0 <= flags <= 0xFF):
+            require_range("status", status, 0, 0xFF)
+            require_range("flags", flags, 0, 0xFF)
+            require_range("sequence", sequence, 0, 0xFFFF)
+        require_duration("lifetime_s", lifetime_s)
+        set_options(self, options)
+        _set_status(self, status)
+        _set_flags(self, flags)
+        _set_sequence(self, sequence)
+        _set_lifetime(self, lifetime_s)
 
     @classmethod
     def parse(cls, body: Reader) -> Self:
         """Read what follows the checksum."""
         return cls(
-            status=BindingStatus(body.uint8("Status")),
+            status=BINDING_STATUSES[body.uint8("Status")],
             flags=AcknowledgementFlag(body.uint8("flags") & _ACKNOWLEDGEMENT_FLAGS),
             sequence=body.uint16("Sequence #"),
             lifetime_s=4 * body.uint16("Lifetime"),
@@ -135,6 +158,16 @@ class BindingAcknowledgement(WithIdentifiers):
         lifetime = self.lifetime_s // 4
         head = bytes((self.status, self.flags))
         return head + self.sequence.to_bytes(2) + lifetime.to_bytes(2)
+
+
+set_options: Final = slot(WithIdentifiers, "options")
+set_update_sequence: Final = slot(BindingUpdate, "sequence")
+set_update_flags: Final = slot(BindingUpdate, "flags")
+set_update_lifetime: Final = slot(BindingUpdate, "lifetime_s")
+_set_status: Final = slot(BindingAcknowledgement, "status")
+_set_flags: Final = slot(BindingAcknowledgement, "flags")
+_set_sequence: Final = slot(BindingAcknowledgement, "sequence")
+_set_lifetime: Final = slot(BindingAcknowledgement, "lifetime_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

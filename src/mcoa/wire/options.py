@@ -10,7 +10,8 @@ from struct import Struct
 from typing import ClassVar, Final, Self
 
 from mcoa.wire.reader import ParseError, Reader, require_length, require_range
-from mcoa.wire.registry import BindingStatus, OptionType
+from mcoa.wire.registry import BINDING_STATUSES, BindingStatus, OptionType
+from mcoa.wire.slots import slot
 
 CareOfAddress = IPv4Address | IPv6Address
 Alignment = tuple[int, int]
@@ -19,10 +20,9 @@ _H_FLAG = 0x80
 _PRIORITY_MASK = 0x7F
 _IDENTIFIER_LENGTHS = (4, 8, 20)
 _IDENTIFIER: Final = Struct("!BBHBB")
-_STATUSES: Final = tuple(BindingStatus(number) for number in range(256))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class BindingIdentifier:
     """Binding Identifier option (RFC 5648 §4.3, RFC 6089 §4.1).
 
@@ -44,13 +44,39 @@ class BindingIdentifier:
     priority: int = 0
     care_of_address: CareOfAddress | None = None
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.bid <= 0xFFFF:
-            raise ValueError(f"bid {self.bid} is outside 1..65535")
-        if not 0 <= self.status <= 0xFF:
-            raise ValueError(f"status {self.status} is outside 0..255")
-        if not 0 <= self.priority <= _PRIORITY_MASK:
-            raise ValueError(f"priority {self.priority} is outside 0..127")
+    def __init__(
+        self,
+        *,
+        bid: int,
+        status: BindingStatus = BindingStatus.ACCEPTED,
+        home: bool = False,
+        priority: int = 0,
+        care_of_address: CareOfAddress | None = None,
+    ) -> None:
+        if not (0 < bid <= 0xFFFF and 0 <= status <= 0xFF and 0 <= priority <= _PRIORITY_MASK):
+            require_range("bid", bid, 1, 0xFFFF)
+            require_range("status", status, 0, 0xFF)
+            require_range("priority", priority, 0, _PRIORITY_MASK)
+        set_bid(self, bid)
+        set_status(self, status)
+        set_home(self, home)
+        set_priority(self, priority)
+        set_care_of_address(self, care_of_address)
+
+    def echo(self, status: BindingStatus = BindingStatus.ACCEPTED) -> "BindingIdentifier":
+        """Return the option as an acknowledgement repeats it (RFC 5648 §6.2).
+
+        Its address stays away, as it does in all messages but an update (RFC 5648 §4.3).
+        """
+        if self.care_of_address is None and self.status is status:
+            return self
+        echo = object.__new__(BindingIdentifier)
+        set_bid(echo, self.bid)
+        set_status(echo, status)
+        set_home(echo, self.home)
+        set_priority(echo, self.priority)
+        set_care_of_address(echo, None)
+        return echo
 
     @classmethod
     def parse(cls, body: Reader) -> Self:
@@ -69,7 +95,7 @@ class BindingIdentifier:
         status, flags = body.uint8("Status"), body.uint8("H and BID-PRI")
         return cls(
             bid=bid,
-            status=_STATUSES[status],
+            status=BINDING_STATUSES[status],
             home=bool(flags & _H_FLAG),
             priority=flags & _PRIORITY_MASK,
             care_of_address=_care_of_address(body),
@@ -83,6 +109,13 @@ class BindingIdentifier:
             _IDENTIFIER.pack(self.TYPE, 4 + len(address), self.bid, self.status, flags)
             + address
         )
+
+
+set_bid: Final = slot(BindingIdentifier, "bid")
+set_status: Final = slot(BindingIdentifier, "status")
+set_home: Final = slot(BindingIdentifier, "home")
+set_priority: Final = slot(BindingIdentifier, "priority")
+set_care_of_address: Final = slot(BindingIdentifier, "care_of_address")
 
 
 def _care_of_address(body: Reader) -> CareOfAddress | None:
