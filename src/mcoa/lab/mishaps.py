@@ -18,13 +18,13 @@ def renumber(
 ) -> None:
     """Give an access network these prefixes; `ending` ones are said to have no time left.
 
-    Those it had before are routed no longer, whether their end is told or not.
+    Those are still routed. Others that it had before are not, without a word about their end.
     """
     link = network.topology.link(name)
     core, router = network[CORE], network[link.router]
     transit = link.transit
     run("ip", "-n", core.full_name, "-6", "route", "flush", "via", str(transit[2]))
-    for prefix in prefixes:
+    for prefix in (*prefixes, *ending):
         core.ip(f"route replace {prefix} via {transit[2]}")
         router.ip(f"address replace {prefix[1]}/64 dev radio nodad")
     told = [Advertised(prefix=prefix) for prefix in prefixes]

@@ -61,6 +61,7 @@ _MOBILITY_HEADER = 135
 _IPV6_IN_IPV6 = 41
 _PACKET_TOO_BIG = 2
 _STOP_PATIENCE_S = 3.0
+_NO_PATH = 0  # a BID that no path has but the plain one
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
 
@@ -228,9 +229,8 @@ class MobileNodeService:
             if len(inner) > 40 and inner[6] == _MOBILITY_HEADER:
                 self._signalling(inner, None)
                 continue
-            bid = bids.get(destination)
-            if bid is not None:
-                take(source, bid, inner, traffic_class, now)
+            # To a former care-of address it may have been on its way when that was replaced.
+            take(source, bids.get(destination, _NO_PATH), inner, traffic_class, now)
 
     def _from_capture(self, packets: list[bytes]) -> None:
         for packet in packets:

@@ -1,0 +1,215 @@
+"""Care-of addresses come, change and go, and the bindings follow."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
+
+import pytest
+from netns.daemon.laboratory import Laboratory, Udp, answers, until
+from netns.daemon.wire import HOME_LINK
+
+from mcoa.lab.mishaps import plug_in, renumber, roam, unplug
+from mcoa.lab.nodes import NODE
+from mcoa.lab.topology import CORE, CORRESPONDENT
+from mcoa.wire.messages import BindingUpdate
+from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.registry import UpdateFlag
+
+pytestmark = pytest.mark.netns
+
+SECOND, THIRD = IPv6Network("2001:db8:a2::/64"), IPv6Network("2001:db8:a3::/64")
+ELSEWHERE = IPv6Network("2001:db8:e::/64")
+FLOWS = 6
+BIDS = {"lte": 1, "wifi": 2, "sat": 3}
+
+
+def is_served(lab: Laboratory, identifier: int) -> bool:
+    """Tell whether the correspondent reaches the home address."""
+    return answers(lab.network[CORRESPONDENT], lab.topology.home_address, identifier=identifier)
+
+
+def addresses_of(lab: Laboratory, link: str) -> list[IPv6Address]:
+    """Return what is registered of a link."""
+    return [IPv6Address(address) for name, address in lab.registered().values() if name == link]
+
+
+def until_bound(lab: Laboratory, link: str, *prefixes: IPv6Network) -> None:
+    """Wait until both ends hold one address of a link out of each prefix, and no other."""
+
+    def is_bound() -> bool:
+        found = addresses_of(lab, link)
+        return len(found) == len(prefixes) and all(
+            any(address in prefix for address in found) for prefix in prefixes
+        )
+
+    others = [each.name for each in lab.topology.links if each.name != link]
+    until(
+        lambda: is_bound() and lab.agree(*others, *[link] * len(prefixes)),
+        lambda: f"{link} bound in {prefixes}; {lab.registered()}, agent {lab.cache()}",
+    )
+
+
+def test_three_advertised_prefixes_are_registered_in_one_update(lab: Laboratory) -> None:
+    assert {link: bid for bid, (link, _) in lab.registered().items()} == BIDS
+    for link in lab.topology.links:
+        until_bound(lab, link.name, link.prefix)
+    updates = {
+        message.sequence: message
+        for sighting, message in lab.wire.messages()
+        if isinstance(message, BindingUpdate) and sighting.place == HOME_LINK
+    }
+    [update] = updates.values()
+    assert update.flags & UpdateFlag.OVERWRITE
+    assert len(update.identifiers) == 3
+    assert is_served(lab, 1)
+
+
+def test_a_renumbered_link_binds_the_new_address_alone(lab: Laboratory) -> None:
+    """The kernel keeps a prefix that has come to its end for two hours more."""
+    old = lab.topology.link("lte").prefix
+    renumber(lab.network, "lte", SECOND, ending=(old,))
+    until_bound(lab, "lte", SECOND)
+    assert is_served(lab, 2)
+    renumber(lab.network, "lte", old, ending=(SECOND,))
+    until_bound(lab, "lte", old)
+
+
+def test_nothing_is_lost_while_an_address_gives_way_to_its_successor(lab: Laboratory) -> None:
+    """Until the agent knows the new one, it sends to the old one."""
+    old = lab.topology.link("lte").prefix
+    got: Counter[int] = Counter()
+    with Udp(lab.mobile_node) as sink, ExitStack() as stack:
+        sources = [stack.enter_context(Udp(lab.network[CORRESPONDENT])) for _ in range(FLOWS)]
+        for number in range(1000):
+            if number == 300:
+                renumber(lab.network, "lte", SECOND, ending=(old,))
+            for source in sources:
+                payload = number.to_bytes(2)
+                assert source.send(payload, lab.topology.home_address, sink.port) == 0
+            time.sleep(0.001)
+            got.update(port for _, _, port in sink.received())
+        until_bound(lab, "lte", SECOND)
+        time.sleep(0.2)  # for what is still on its way
+        got.update(port for _, _, port in sink.received())
+    renumber(lab.network, "lte", old, ending=(SECOND,))
+    until_bound(lab, "lte", old)
+    assert got == dict.fromkeys([source.port for source in sources], 1000)
+
+
+def test_two_prefixes_on_one_link_are_two_bindings(lab: Laboratory) -> None:
+    first = lab.topology.link("sat").prefix
+    [before] = addresses_of(lab, "sat")
+    renumber(lab.network, "sat", first, THIRD)
+    until_bound(lab, "sat", first, THIRD)
+    assert lab.cache()[BIDS["sat"]] == str(before)
+    assert is_served(lab, 3)
+    renumber(lab.network, "sat", first, ending=(THIRD,))
+    until_bound(lab, "sat", first)
+    assert lab.cache()[BIDS["sat"]] == str(before)
+
+
+def test_an_address_that_vanishes_is_deregistered_and_its_bid_comes_back(
+    lab: Laboratory,
+) -> None:
+    [address] = addresses_of(lab, "wifi")
+    lab.mobile_node.ip(f"address del {address}/64 dev wifi")
+    lab.until_registered("lte", "sat")
+    assert is_served(lab, 4)
+    lab.mobile_node.ip(f"address add {address}/64 dev wifi")
+    lab.until_registered()
+    assert addresses_of(lab, "wifi") == [address]
+
+
+def test_a_static_address_and_route_will_do(lab: Laboratory) -> None:
+    link = lab.topology.link("wifi")
+    address = link.prefix[0xABC]
+    lab.mobile_node.sysctl(conf__wifi__accept_ra=0)
+    lab.mobile_node.ip("address flush dev wifi scope global", "route flush dev wifi proto ra")
+    lab.until_registered("lte", "sat")
+    lab.mobile_node.ip(
+        f"address add {address}/128 dev wifi",
+        f"route add {link.prefix[1]} dev wifi",
+        f"route add default via {link.prefix[1]} dev wifi metric 2048",
+    )
+    lab.until_registered()
+    assert addresses_of(lab, "wifi") == [address]
+    assert is_served(lab, 5)
+    lab.mobile_node.ip("address flush dev wifi scope global", "route flush dev wifi")
+    lab.mobile_node.sysctl(conf__wifi__accept_ra=1)
+    lab.until_registered()
+    assert addresses_of(lab, "wifi") != [address]
+
+
+@pytest.mark.parametrize("link", ["lte", "wifi"])
+def test_an_interface_may_be_unplugged_and_put_back(lab: Laboratory, link: str) -> None:
+    others = {"lte", "wifi", "sat"} - {link}
+    unplug(lab.network, link)
+    lab.until_registered(*others)
+    [state] = [each["state"] for each in lab.status(NODE)["links"] if each["name"] == link]
+    assert state == "missing"
+    assert is_served(lab, 6)
+    plug_in(lab.network, link)
+    lab.until_registered()
+    assert is_served(lab, 7)
+
+
+def test_an_interface_that_is_replaced_at_once_is_used_again(lab: Laboratory) -> None:
+    """No event loop sees it missing: both announcements may be read together."""
+    unplug(lab.network, "sat")
+    plug_in(lab.network, "sat")
+    until(lambda: lab.status(NODE)["links"][2]["state"] != "up", "no router yet", 1.0)
+    lab.until_registered()
+    assert is_served(lab, 8)
+
+
+def test_updates_leave_a_link_whose_former_network_was_the_agents(lab: Laboratory) -> None:
+    """The kernel keeps the on-link route of the home link, with the agent's address in it."""
+    home, transit = lab.topology.home_prefix, lab.topology.link("lte").transit
+    roam(lab.network, "lte", home, router=0xED)
+    lab.network[CORE].ip(f"route del {home} via {transit[2]}")
+    until(
+        lambda: any(
+            IPv6Address(each) in home for each in lab.status(NODE)["links"][0]["addresses"]
+        ),
+        "an address of the home link",
+    )
+    lab.until_registered("wifi", "sat")
+    roam(lab.network, "lte", ELSEWHERE, router=0xEE)
+    until_bound(lab, "lte", ELSEWHERE)
+    updates = [
+        sighting
+        for sighting, message in lab.wire.messages()
+        if isinstance(message, BindingUpdate) and sighting.source in ELSEWHERE
+    ]
+    assert "lte" in {each.place for each in updates}
+    assert is_served(lab, 9)
+
+
+def test_no_bid_ever_went_to_another_link(lab: Laboratory) -> None:
+    networks = {
+        "lte": (lab.topology.link("lte").prefix, SECOND, ELSEWHERE),
+        "wifi": (lab.topology.link("wifi").prefix,),
+        "sat": (lab.topology.link("sat").prefix, THIRD),
+    }
+    links: dict[int, set[str]] = {}
+    for _, message in lab.wire.messages():
+        for identifier in message.identifiers if isinstance(message, BindingUpdate) else ():
+            assert isinstance(identifier, BindingIdentifier)
+            address = identifier.care_of_address
+            for link, prefixes in networks.items():
+                if address and any(address in prefix for prefix in prefixes):
+                    links.setdefault(identifier.bid, set()).add(link)
+    assert {link: links[bid] for link, bid in BIDS.items()} == {link: {link} for link in BIDS}
+    assert all(len(names) == 1 for names in links.values())
+
+
+def test_every_message_was_well_formed(lab: Laboratory, tmp_path: Path) -> None:
+    names = lab.wire.judge(tmp_path)
+    assert names["Binding Update"] > 10
+    assert names["Binding Acknowledgement"] > 10
+
+
+def test_no_kernel_answered_anything(lab: Laboratory) -> None:
+    assert lab.wire.errors() == []

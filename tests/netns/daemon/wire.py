@@ -1,0 +1,201 @@
+"""All signalling and ICMPv6 of the laboratory, recorded as it passes the wires."""
+
+import select
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from decode.agreement import compare, descriptions
+from decode.captures import ETHERNET, pcap
+from decode.tshark import opinions
+
+from mcoa.lab.capture import (
+    ETHERNET_OCTETS,
+    PACKET_OUTGOING,
+    SO_TIMESTAMPNS,
+    Tap,
+    attach_filter,
+    open_tap,
+    signalling_filter,
+)
+from mcoa.lab.sightings import (
+    DESTINATION_OPTIONS,
+    ETHERTYPE_IPV6,
+    ICMPV6,
+    MOBILITY,
+    ROUTING,
+    header_chain,
+)
+from mcoa.lab.topology import HOME_AGENT, Network
+from mcoa.wire.ipv6 import parse_packet
+from mcoa.wire.messages import Message, decode_message
+from mcoa.wire.reader import ParseError
+
+HOME_LINK = "home"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A packet on a wire.
+
+    Attributes:
+        place: the name of the link, at its access router; or HOME_LINK, at the agent.
+        outbound: it leaves that router or agent.
+        time_s: of the real-time clock.
+        message: if there is one outside of any tunnel.
+    """
+
+    place: str
+    outbound: bool
+    time_s: float
+    packet: bytes
+
+    @property
+    def source(self) -> IPv6Address:
+        return IPv6Address(self.packet[8:24])
+
+    @property
+    def destination(self) -> IPv6Address:
+        return IPv6Address(self.packet[24:40])
+
+    @property
+    def message(self) -> Message | None:
+        try:
+            parsed = parse_packet(self.packet)
+            return decode_message(parsed.payload) if parsed.protocol == MOBILITY else None
+        except ParseError:
+            return None
+
+    @property
+    def icmpv6_type(self) -> int | None:
+        """The type of an ICMPv6 message, in a tunnel too."""
+        protocol, offset = header_chain(self.packet)[-1]
+        return self.packet[offset] if protocol == ICMPV6 and offset < len(self.packet) else None
+
+    @property
+    def is_mobility(self) -> bool:
+        chain = {protocol for protocol, _ in header_chain(self.packet)}
+        return bool(chain & {MOBILITY, ROUTING, DESTINATION_OPTIONS})
+
+
+class Wire:
+    """Records at every access router's radio, and at the agent's home link."""
+
+    def __init__(self, network: Network) -> None:
+        taps = [
+            Tap(namespace=network[link.router].path, interface="radio", label=link.name)
+            for link in network.topology.links
+        ]
+        taps.append(Tap(namespace=network[HOME_AGENT].path, interface="eth0", label=HOME_LINK))
+        self._sockets = {open_tap(tap): tap.label for tap in taps}
+        for each in self._sockets:
+            attach_filter(each, signalling_filter(ETHERNET_OCTETS))
+        self._seen: list[Sighting] = []
+        self._stop, self._stopped = socket.socketpair()
+        self._thread = threading.Thread(target=self._record)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.close()
+        self._thread.join()
+        self._stopped.close()
+        for each in self._sockets:
+            each.close()
+
+    def seen(self, since_s: float = 0.0) -> list[Sighting]:
+        """Return what has passed since a moment of the real-time clock."""
+        return sorted(
+            (each for each in list(self._seen) if each.time_s >= since_s),
+            key=lambda each: each.time_s,
+        )
+
+    def messages(self, since_s: float = 0.0) -> Iterator[tuple[Sighting, Message]]:
+        """Yield messages since a moment, with where each was seen."""
+        for each in self.seen(since_s):
+            if (message := each.message) is not None:
+                yield each, message
+
+    def errors(self, *expected: int) -> list[Sighting]:
+        """Return the ICMPv6 errors seen, but those of expected types."""
+        return [
+            each
+            for each in self.seen()
+            if (kind := each.icmpv6_type) is not None and kind < 128 and kind not in expected
+        ]
+
+    def judge(self, directory: Path) -> Counter[str]:
+        """Have Wireshark and scapy look at every message; returns their names, counted."""
+        packets = [each.packet for each in self.seen() if each.is_mobility]
+        capture = directory / "wire.pcap"
+        ethernet = bytes(12) + struct.pack("!H", ETHERTYPE_IPV6)
+        capture.write_bytes(pcap((ethernet + each for each in packets), ETHERNET))
+        ours = descriptions(capture.read_bytes())
+        theirs = opinions(capture)
+        assert len(theirs) == len(packets)
+        for number, (packet, opinion) in enumerate(zip(packets, theirs, strict=True), 1):
+            assert not opinion.malformed, packet.hex()
+            assert number in ours, packet.hex()
+            assert ours[number]["error"] is None, packet.hex()
+            compare(ours[number], opinion)
+            _check_sum(packet)
+        return Counter(str(each["message"]) for each in ours.values())
+
+    def _record(self) -> None:
+        while True:
+            ready, _, _ = select.select([*self._sockets, self._stopped], [], [])
+            for each in ready:
+                if each is self._stopped:
+                    return
+                self._take(each)
+
+    def _take(self, tapped: socket.socket) -> None:
+        try:
+            frame, ancillary, _, address = tapped.recvmsg(65535, 64)
+        except OSError:  # the interface just went down
+            return
+        time_s = time.time()
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+                seconds, nanoseconds = struct.unpack_from("=qq", data)
+                time_s = seconds + nanoseconds / 1e9
+        self._seen.append(
+            Sighting(
+                place=self._sockets[tapped],
+                outbound=address[2] == PACKET_OUTGOING,
+                time_s=time_s,
+                packet=frame[ETHERNET_OCTETS:],
+            )
+        )
+
+
+def _check_sum(packet: bytes) -> None:
+    """Have scapy verify the checksum, over the addresses that count."""
+    from scapy.layers.inet6 import IPv6, in6_chksum  # noqa: PLC0415 - slow to import
+
+    for protocol, offset in header_chain(packet):
+        inner = packet[offset:]
+        if protocol != 41 and offset:
+            continue
+        try:
+            parsed = parse_packet(inner)
+        except ParseError:
+            continue
+        if parsed.protocol == MOBILITY:
+            header = IPv6(src=str(parsed.checksum_source), dst=str(parsed.checksum_destination))
+            assert in6_chksum(MOBILITY, header, parsed.payload) == 0, packet.hex()
