@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, Self
 
 from netns.daemon.wire import Wire
 
@@ -173,7 +173,7 @@ class Udp:
 
     def received(self) -> list[tuple[bytes, IPv6Address, int]]:
         """Return what has come: payload, source, port."""
-        datagrams = []
+        datagrams: list[tuple[bytes, IPv6Address, int]] = []
         while True:
             try:
                 payload, (host, port, *_) = self.socket.recvfrom(65535)
@@ -186,7 +186,7 @@ class Udp:
     def close(self) -> None:
         self.socket.close()
 
-    def __enter__(self) -> "Udp":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
