@@ -48,10 +48,9 @@ _HOME: Final = 0x80
 _PRIORITY: Final = 0x7F
 
 # Making a flag costs as much as all the rest of an option.
+_UNUSUAL_FLAGS: Final = int(UpdateFlag.MAP | UpdateFlag.PROXY | UpdateFlag.TLV)
 _UPDATE_FLAGS: Final = {
-    bits: UpdateFlag(bits)
-    for bits in range(0, 0x10000, 0x40)
-    if not bits & (UpdateFlag.MAP | UpdateFlag.PROXY | UpdateFlag.TLV)
+    bits: UpdateFlag(bits) for bits in range(0, 0x10000, 0x40) if not bits & _UNUSUAL_FLAGS
 }
 
 # All that padding can be behind the last place where an option still has room.
