@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any, Self
 
-from netns.daemon.wire import Wire
-
 from mcoa.lab.meters.echo import open_socket
 from mcoa.lab.namespaces import Namespace, Namespaces
 from mcoa.lab.nodes import AGENT, NODE, Nodes
 from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
 from mcoa.runtime.errors import CommandError, NotRunningError
+from netns.daemon.wire import Wire
 
 PATIENCE_S = 15.0
 POLL_S = 0.02

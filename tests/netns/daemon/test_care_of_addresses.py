@@ -7,8 +7,6 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
-from netns.daemon.laboratory import Laboratory, Udp, answers, until
-from netns.daemon.wire import HOME_LINK
 
 from mcoa.lab.mishaps import plug_in, renumber, roam, unplug
 from mcoa.lab.nodes import NODE
@@ -16,6 +14,8 @@ from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import UpdateFlag
+from netns.daemon.laboratory import Laboratory, Udp, answers, until
+from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
 

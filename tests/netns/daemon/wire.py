@@ -16,7 +16,6 @@ from typing import Self
 from decode.agreement import compare, descriptions
 from decode.captures import ETHERNET, pcap
 from decode.tshark import opinions
-
 from mcoa.lab.capture import (
     ETHERNET_OCTETS,
     PACKET_OUTGOING,
