@@ -17,15 +17,28 @@ from mcoa.lab.demo_view import DemoView
 from mcoa.lab.ground import (
     Ground,
     GroundKind,
+    demand_ground,
     enter_user_namespace,
     find_ground,
     must_enter_user_namespace,
 )
 from mcoa.lab.namespaces import LabError, terminable
+from mcoa.lab.simulated.demonstration import simulate
 from mcoa.runtime.errors import CommandError, ExitCode
 
+AUTO = "auto"
+GROUNDS = {
+    "root": GroundKind.ROOT,
+    "user": GroundKind.USER,
+    "simulation": GroundKind.SIMULATION,
+}
 
-@click.command()
+
+@click.command(
+    epilog="The best ground of this machine is chosen: namespaces of root, of an unprivileged"
+    " user, or a simulation in virtual time, and the first line names it. Another one can be"
+    f" had by --ground {'|'.join(GROUNDS)}."
+)
 @click.option("--quick", is_flag=True, help="Half a minute with fewer repeats.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option(
@@ -36,17 +49,20 @@ from mcoa.runtime.errors import CommandError, ExitCode
     help="Where the packets go.",
 )
 @click.option("--keep", is_flag=True, help="Leave the network up until Enter is pressed.")
-def demo(quick: bool, as_json: bool, capture: Path, keep: bool) -> ExitCode:
+@click.option(
+    "--ground", "wanted", type=click.Choice([AUTO, *GROUNDS]), default=AUTO, hidden=True
+)
+def demo(quick: bool, as_json: bool, capture: Path, keep: bool, wanted: str) -> ExitCode:
     """Show three links under one address, cuts included, on networks of this machine.
 
     Exits with 1 if what the demonstration claims does not hold.
     """
-    ground = find_ground()
-    if must_enter_user_namespace(ground):
-        enter_user_namespace([sys.executable, "-m", "mcoa", *sys.argv[1:]])
     plan = replace(QUICK if quick else FULL, capture=capture)
     console = Console(stderr=as_json)
     try:
+        ground = find_ground() if wanted == AUTO else demand_ground(GROUNDS[wanted])
+        if must_enter_user_namespace(ground):
+            enter_user_namespace([sys.executable, "-m", "mcoa", *sys.argv[1:]])
         with terminable():
             result = _run(_events(ground, plan), console, keep=keep)
     except LabError as error:
@@ -61,7 +77,7 @@ def _events(ground: Ground, plan: Plan) -> Generator[Event, None, None]:
         case GroundKind.ROOT | GroundKind.USER:
             return demonstrate(ground, plan)
         case GroundKind.SIMULATION:
-            raise LabError("the simulation is still to come")
+            return simulate(ground, plan)
 
 
 def _run(events: Generator[Event, None, None], console: Console, *, keep: bool) -> DemoResult:
@@ -78,7 +94,7 @@ def _run(events: Generator[Event, None, None], console: Console, *, keep: bool) 
                         break
                     case _:
                         pass
-        if keep:
+        if keep and built.namespaces:
             _keep(built)
     if result is None:
         raise LabError("the demonstration ended without a result")

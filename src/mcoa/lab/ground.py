@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
-from mcoa.lab.namespaces import environment
+from mcoa.lab.namespaces import LabError, environment
 
 PROBE_TIMEOUT_S = 20
 
@@ -24,6 +24,7 @@ tc qdisc add dev probe0 root tbf rate 1mbit burst 10k latency 50ms
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 ip tuntap add probe2 mode tun
 """
+INTO_NAMESPACES = ("unshare", "--net", "--mount")
 INTO_USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
 # /run belongs to the system's root: a private one takes its place.
 WITH_PRIVATE_RUN = 'mount -t tmpfs tmpfs /run && exec "$@"'
@@ -55,7 +56,7 @@ def find_ground() -> Ground:
     is_root = os.geteuid() == 0
     failures = []
     if is_root:
-        failure = _probe(("unshare", "--net", "--mount"))
+        failure = _probe(INTO_NAMESPACES)
         if failure is None:
             kind = GroundKind.USER if _is_in_user_namespace() else GroundKind.ROOT
             return Ground(kind=kind)
@@ -65,6 +66,24 @@ def find_ground() -> Ground:
         return Ground(kind=GroundKind.USER, reason="" if is_root else "not root")
     failures.append(failure)
     return Ground(kind=GroundKind.SIMULATION, reason=failures[-1])
+
+
+def demand_ground(kind: GroundKind) -> Ground:
+    """Return the ground that somebody asked for; LabError if this machine does not allow it."""
+    asked = Ground(kind=kind, reason="asked for")
+    is_inside = os.geteuid() == 0 and _is_in_user_namespace()
+    match kind:
+        case GroundKind.SIMULATION:
+            return asked
+        case GroundKind.ROOT if os.geteuid() != 0 or is_inside:
+            raise LabError(f"{kind.value}: not root")
+        case GroundKind.ROOT:
+            failure = _probe(INTO_NAMESPACES)
+        case GroundKind.USER:
+            failure = _probe(INTO_NAMESPACES if is_inside else INTO_USER_NAMESPACE)
+    if failure is not None:
+        raise LabError(f"{kind.value}: {failure}")
+    return asked
 
 
 def must_enter_user_namespace(ground: Ground) -> bool:
