@@ -33,7 +33,7 @@ from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.links import describe_link
-from mcoa.runtime.log import EventLog
+from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.outbox import Outbox
@@ -218,6 +218,7 @@ class HomeAgentService:
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
             "bindings-changed",
+            level=Level.INFO,
             home_address=home_address,
             bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
         )
