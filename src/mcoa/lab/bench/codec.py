@@ -2,13 +2,13 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from ipaddress import IPv6Address
 from typing import Protocol
 
-from mcoa.lab.bench.figures import Contest, Figures
+from mcoa.lab.bench.figures import Contest
 from mcoa.lab.bench.population import BIDS, LIFETIME_S, acknowledgement, registration
 from mcoa.lab.namespaces import LabError
 from mcoa.runtime.signalling import emit_signalling, parse_signalling
@@ -47,14 +47,6 @@ class Judge:
 
     read: ReadUpdate
     write: WriteAcknowledgement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodecResult:
-    """Microseconds for one update in and one acknowledgement out."""
-
-    codec_us: Figures
-    scapy_us: Figures
 
 
 def scapy() -> Judge:
@@ -109,22 +101,21 @@ def theirs(judge: Judge) -> Callable[[], None]:
     return once
 
 
-def measure(rounds: int, messages: int) -> Iterator[tuple[int, int] | CodecResult]:
-    """Measure; yield how far it is, and at last the result.
+def codec_contest(rounds: int, messages: int) -> Contest:
+    """Return the contest of "codec" and "scapy"; microseconds for both messages.
 
     Args:
         rounds: of each of the two.
         messages: a round of ours; scapy gets a twentieth of it.
+
+    Raises:
+        LabError: scapy is not installed, or does not agree on the messages.
     """
-    contest = Contest(
-        {
-            "codec": _timed(ours(), messages),
-            "scapy": _timed(theirs(scapy()), max(1, messages // 20)),
-        },
-        rounds,
-    )
-    yield from contest.run()
-    yield CodecResult(codec_us=contest.result("codec"), scapy_us=contest.result("scapy"))
+    contenders = {
+        "codec": _timed(ours(), messages),
+        "scapy": _timed(theirs(scapy()), max(1, messages // 20)),
+    }
+    return Contest(contenders, rounds)
 
 
 def _timed(once: Callable[[], None], times: int) -> Callable[[], float]:

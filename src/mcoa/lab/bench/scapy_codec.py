@@ -7,6 +7,7 @@ from typing import Final
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)  # it warns of missing routes
 
 from scapy.layers.inet6 import (  # noqa: E402
+    HAO,
     MIP6MH_BA,
     MIP6MH_BU,
     IPv6,
@@ -27,7 +28,12 @@ def read_update(packet: bytes) -> tuple[int, tuple[int, ...]]:
         ValueError: its checksum is wrong.
     """
     header = IPv6(packet)[MIP6MH_BU]
-    if in6_chksum(_MOBILITY_HEADER, header.underlayer, header.original):
+    # It finds the home address for a checksum only where there is no padding beside it.
+    destination_options = header.underlayer
+    destination_options.options = [
+        option for option in destination_options.options if isinstance(option, HAO)
+    ]
+    if in6_chksum(_MOBILITY_HEADER, destination_options, header.original):
         raise ValueError("the checksum is wrong")
     bids = tuple(
         _BODY.unpack_from(option.odata)[0]

@@ -1,0 +1,56 @@
+"""The benchmark in its smallest form: everything is there, whatever the machine is worth."""
+
+from pathlib import Path
+
+import pytest
+
+from mcoa.lab.bench.agent import Order
+from mcoa.lab.bench.echo import compile_c_echo
+from mcoa.lab.bench.launch import Agent
+from mcoa.lab.bench.result import SignallingResult
+from mcoa.lab.bench.signalling import Measured, Plan, measure
+from mcoa.lab.namespaces import NAMES, LabError, Namespaces
+
+pytestmark = pytest.mark.netns
+
+SMALLEST = Plan(rounds=2, messages=40, packets=200, small=300, large=30_000)
+
+
+def run(plan: Plan) -> SignallingResult:
+    *_, last = measure(plan)
+    assert isinstance(last, Measured)
+    return last.result
+
+
+def test_every_figure_is_there_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = set(NAMES.iterdir()) if NAMES.exists() else set()
+    has_compiler = compile_c_echo(tmp_path) is not None
+    left = set(tmp_path.iterdir())
+    fields = run(SMALLEST).to_object()
+    optional = {} if has_compiler else {"transactions_vs_c_echo", "c_echo_us"}
+    numbers = {
+        name: value
+        for name, value in fields.items()
+        if name not in {"schema", "octets_measured_by", "rounds", *optional}
+    }
+    assert {
+        "codec_vs_scapy",
+        "transactions_vs_echo",
+        "transactions_per_s",
+        "growth_1e3_1e6",
+        "octets_per_binding",
+        "longest_pause_ms",
+        "transaction_with_journal_us",
+    } <= numbers.keys()
+    assert all(isinstance(value, int | float) and value > 0 for value in numbers.values())
+    assert set(tmp_path.iterdir()) == left
+    assert set(NAMES.iterdir()) == before
+
+
+def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
+    order = Order(homes=-1, packets=10, directory=str(tmp_path / "agent"))
+    with Namespaces() as namespaces, pytest.raises(LabError, match="measured agent failed"):
+        Agent(namespaces, "small", order)
