@@ -174,16 +174,9 @@ def _parse_usual(data: bytes) -> Ipv6Packet | None:
     """
     if len(data) < HEADER_LENGTH:
         return None
-    (
-        word,
-        length,
-        protocol,
-        hop_limit,
-        source_high,
-        source_low,
-        destination_high,
-        destination_low,
-    ) = _HEADER_IN_WORDS.unpack_from(data)
+    word, length, protocol, hop_limit, source_1, source_2, destination_1, destination_2 = (
+        _HEADER_IN_WORDS.unpack_from(data)
+    )
     start, end = HEADER_LENGTH, HEADER_LENGTH + length
     home_address = routing_home_address = None
     if protocol in EXTENSIONS:
@@ -201,8 +194,8 @@ def _parse_usual(data: bytes) -> Ipv6Packet | None:
     if word >> 28 != 6 or end > len(data) or protocol in EXTENSIONS:
         return None
     return Ipv6Packet(
-        source=IPv6Address(source_high << 64 | source_low),
-        destination=IPv6Address(destination_high << 64 | destination_low),
+        source=IPv6Address(source_1 << 64 | source_2),
+        destination=IPv6Address(destination_1 << 64 | destination_2),
         protocol=protocol,
         payload=data[start:end],
         home_address=home_address,
