@@ -33,6 +33,11 @@ class Flow:
         return cls(protocol=TCP, ports=tuple(sorted((one, other))))
 
     @classmethod
+    def udp(cls, one: int, other: int) -> "Flow":
+        """Return the UDP flow between two ports."""
+        return cls(protocol=UDP, ports=tuple(sorted((one, other))))
+
+    @classmethod
     def echo(cls, identifier: int) -> "Flow":
         """Return the flow of an ICMPv6 echo train."""
         return cls(protocol=ICMPV6, ports=(identifier,))

@@ -225,8 +225,10 @@ class MobileNodeService:
 
     def _from_tunnel(self, packets: list[TunnelPacket]) -> None:
         now, take, bids = self._driver.now, self._forwarder.from_tunnel, self._bids
+        agent = self._configuration.mobile_node.home_agent.packed
         for inner, source, destination, traffic_class in packets:
-            if len(inner) > 40 and inner[6] == _MOBILITY_HEADER:
+            is_message = len(inner) > 40 and inner[6] == _MOBILITY_HEADER
+            if is_message and source == agent:
                 self._signalling(inner, None)
                 continue
             # To a former care-of address it may have been on its way when that was replaced.
