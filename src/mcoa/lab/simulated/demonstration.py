@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from random import Random
 
-from mcoa.lab.demo import FLOWS, LEAST_PACKETS_OF_USE, REGISTER_TIMEOUT_S, Plan
+from mcoa.lab.demo import FLOWS, FULL, LEAST_PACKETS_OF_USE, REGISTER_TIMEOUT_S, Plan
 from mcoa.lab.demo_cut import ECHO_INTERVAL_S, LOOK_S, START_S, CutMade
 from mcoa.lab.demo_events import Built, Event, Finished, Found, GroundFound, StepBegan
 from mcoa.lab.demo_result import CutResult, DemoResult
@@ -134,7 +134,8 @@ class Demonstration:
         for number in range(self._plan.cuts):
             first = number % len(self._names)
             wanted = self._names[first:] + self._names[:first]
-            yield from self._watch.wait(self._plan.calm_s)
+            # Virtual time is cheap: a short plan need not do without the calm.
+            yield from self._watch.wait(max(self._plan.calm_s, FULL.calm_s))
             cut = yield from self._cut(wanted, self._plan.after_cut_s)
             cuts.append(cut)
             self._result = replace(self._result, cuts=tuple(cuts))
