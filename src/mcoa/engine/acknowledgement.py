@@ -1,7 +1,6 @@
 """How a verdict is said: the home agent's Binding Acknowledgement (RFC 5648 §6.2)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy
@@ -55,15 +54,12 @@ def _advice(verdict: Verdict, policy: HomeAgentPolicy) -> Iterator[BindingRefres
 
 
 def _echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
-    """Yield the update's options as the acknowledgement repeats them.
-
-    The address stays away (RFC 5648 §4.3).
-    """
+    """Yield the update's options as the acknowledgement repeats them."""
     pairs = zip(verdict.identifiers, verdict.identifier_statuses, strict=True)
     for identifier, status in pairs:
         match identifier:
             case BindingIdentifier():
-                yield replace(identifier, status=status, care_of_address=None)
+                yield identifier.echo(status)
             case MalformedBindingIdentifier():
                 yield from _echo_malformed(identifier.data, status)
 

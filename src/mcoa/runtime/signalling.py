@@ -1,17 +1,10 @@
 """Signalling packets: octets to and from what engines exchange (RFC 6275 §9.2)."""
 
-from dataclasses import replace
-
 from mcoa.engine.actions import Envelope, Received, Send
+from mcoa.wire import signalling as wire
 from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6
-from mcoa.wire.ipv6 import (
-    HEADER_LENGTH,
-    MOBILITY_HEADER,
-    Ipv6Packet,
-    emit_packet,
-    parse_packet,
-)
-from mcoa.wire.messages import emit_message, parse_message
+from mcoa.wire.ipv6 import HEADER_LENGTH, MOBILITY_HEADER, parse_packet
+from mcoa.wire.messages import parse_message
 from mcoa.wire.reader import Disposition, ParseError
 
 _LONGEST_ANSWER = 1280  # RFC 4443 §2.4 (c): an error fits the smallest MTU
@@ -35,6 +28,21 @@ def parse_signalling(packet: bytes, link: str | None = None) -> Received:
     Raises:
         SignallingError: it holds no message that an engine could take.
     """
+    usual = wire.read_signalling(packet)
+    if usual is not None:
+        source, destination, home_address, routing_home_address, message = usual
+        envelope = Envelope(
+            source=source,
+            destination=destination,
+            home_address=home_address,
+            routing_header_home_address=routing_home_address,
+            link=link,
+        )
+        return Received(message=message, envelope=envelope)
+    return _parse_unusual(packet, link)
+
+
+def _parse_unusual(packet: bytes, link: str | None) -> Received:
     try:
         parsed = parse_packet(packet)
     except ParseError as error:
@@ -60,15 +68,13 @@ def parse_signalling(packet: bytes, link: str | None = None) -> Received:
 def emit_signalling(send: Send) -> bytes:
     """Return the packet that an engine wants to be sent."""
     envelope = send.envelope
-    packet = Ipv6Packet(
-        source=envelope.source,
-        destination=envelope.destination,
-        protocol=MOBILITY_HEADER,
+    return wire.emit_signalling(
+        send.message,
+        envelope.source,
+        envelope.destination,
         home_address=envelope.home_address,
         routing_home_address=envelope.routing_header_home_address,
     )
-    source, destination = packet.checksum_source, packet.checksum_destination
-    return emit_packet(replace(packet, payload=emit_message(send.message, source, destination)))
 
 
 def _problem(packet: bytes, error: ParseError, start: int) -> bytes | None:
