@@ -22,7 +22,7 @@ ip -n probe link set lo up
 ip link add probe0 type veth peer name probe1
 tc qdisc add dev probe0 root tbf rate 1mbit burst 10k latency 50ms
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
-ip tuntap add probe2 mode tun
+ip tuntap add probe2 mode tun || { echo "/dev/net/tun cannot be opened" >&2; exit 1; }
 """
 INTO_NAMESPACES = ("unshare", "--net", "--mount")
 INTO_USER_NAMESPACE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
