@@ -74,7 +74,7 @@ def slug(heading: str) -> str:
 
 
 def is_placeholder(word: str) -> bool:
-    return word.isupper() or word == "..."
+    return word.isupper() or word == "..." or "|" in word
 
 
 def command_of(words: tuple[str, ...]) -> tuple[click.Command, tuple[str, ...]]:
