@@ -170,6 +170,14 @@ class Udp:
             return error.errno or errno.EIO
         return 0
 
+    def send_connected(self, payload: bytes) -> int:
+        """Send to the connected peer; returns 0 or the errno."""
+        try:
+            self.socket.send(payload)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
     def received(self) -> list[tuple[bytes, IPv6Address, int]]:
         """Return what has come: payload, source, port."""
         datagrams: list[tuple[bytes, IPv6Address, int]] = []

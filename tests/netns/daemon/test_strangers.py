@@ -1,6 +1,5 @@
 """Tunnel packets and messages of strangers go no further, are counted, and told."""
 
-import struct
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -8,45 +7,18 @@ from pathlib import Path
 import pytest
 
 from mcoa.dataplane.counters import DropReason
-from mcoa.lab.namespaces import Namespace
 from mcoa.lab.nodes import AGENT, NODE
 from mcoa.lab.topology import CORE, CORRESPONDENT
-from mcoa.runtime.sockets import PacketSender, endpoint
-from mcoa.wire.checksum import internet_checksum
 from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.messages import BindingRefreshRequest, BindingUpdate, emit_message
 from netns.daemon.laboratory import Laboratory, Udp, answers, until
+from netns.daemon.packets import STRANGER, datagram, send, tunnelled
 
 pytestmark = pytest.mark.netns
 
-IPV6, UDP, MOBILITY = 41, 17, 135
-STRANGER = IPv6Address("2001:db8:1::ffff")  # the core's own address on the home link
+MOBILITY = 135
 NOT_REGISTERED = f"dropped: {DropReason.NOT_REGISTERED}"
 NOT_FROM_AGENT = f"dropped: {DropReason.NOT_FROM_HOME_AGENT}"
-
-
-def datagram(source: IPv6Address, destination: IPv6Address, port: int) -> bytes:
-    """Return a whole UDP packet that says "hello"."""
-    body = struct.pack("!HHHH", 9999, port, 13, 0) + b"hello"
-    pseudo = source.packed + destination.packed + struct.pack("!II", len(body), UDP)
-    checksum = internet_checksum(pseudo + body) or 0xFFFF
-    payload = body[:6] + checksum.to_bytes(2) + body[8:]
-    return emit_packet(
-        Ipv6Packet(source=source, destination=destination, protocol=UDP, payload=payload)
-    )
-
-
-def tunnelled(source: IPv6Address, destination: IPv6Address, inner: bytes) -> bytes:
-    return emit_packet(
-        Ipv6Packet(source=source, destination=destination, protocol=IPV6, payload=inner)
-    )
-
-
-def send(start: Namespace, packet: bytes) -> None:
-    """Let a node send a packet, whatever source it claims."""
-    sender = start.call(PacketSender)
-    assert sender.send(packet, endpoint(IPv6Address(packet[24:40]))) == 0
-    sender.close()
 
 
 def care_of(lab: Laboratory, link: str) -> IPv6Address:
