@@ -45,6 +45,12 @@ def test_three_links_are_registered_within_two_seconds(network: PacketNetwork) -
     assert network.registered() == ("lte", "wifi", "sat")
 
 
+def test_the_bindings_are_refreshed_for_hours(network: PacketNetwork) -> None:
+    for _ in range(60):
+        run(network, 120.0)
+        assert network.registered() == ("lte", "wifi", "sat")
+
+
 @pytest.mark.parametrize(("name", "rtt_ms"), [("lte", 20), ("wifi", 40), ("sat", 60)])
 def test_each_link_has_the_round_trip_of_the_topology(
     network: PacketNetwork, name: str, rtt_ms: int

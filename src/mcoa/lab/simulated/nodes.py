@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from random import Random
 
-from mcoa.dataplane.counters import DropReason, Snapshot
+from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.packet import BASE_LENGTH, IPV6, MOBILITY_HEADER
@@ -51,10 +51,6 @@ class SimulatedAgent:
     def take(self, packet: bytes) -> None:
         """Take a packet for the service address or for a home address."""
         self._forwarder.from_device(packet, self._clock.now)
-
-    def snapshot(self) -> Snapshot:
-        """Return the forwarder's counters."""
-        return self._forwarder.snapshot(self._clock.now)
 
     def _signalling(self, packet: bytes) -> None:
         self._driver.run(self.engine.receive(parse_signalling(packet), self._clock.now))
@@ -159,10 +155,6 @@ class SimulatedNode:
             self._forwarder.from_tunnel(
                 packet[8:24], bid, inner, traffic_class, self._clock.now
             )
-
-    def snapshot(self) -> Snapshot:
-        """Return the forwarder's counters."""
-        return self._forwarder.snapshot(self._clock.now)
 
     def _signalling(self, packet: bytes, link: str) -> None:
         self._driver.run(self.engine.receive(parse_signalling(packet, link), self._clock.now))
