@@ -71,7 +71,7 @@ class SimulatedNetwork:
 
     def add_agent(self, policy: HomeAgentPolicy) -> AgentHost:
         """Connect a home agent."""
-        host = AgentHost(engine=self._new_agent(policy))
+        host = AgentHost(engine=HomeAgent(policy))
         self._agents[policy.address] = host
         return host
 
@@ -109,7 +109,7 @@ class SimulatedNetwork:
         """Kill a home agent, and start it again with what it had remembered."""
         if not keeps_disk:
             host.durable.clear()
-        host.engine = self._new_agent(host.engine.policy)
+        host.engine = HomeAgent(host.engine.policy)
         for entry in list(host.durable.values()):
             self.perform(host.engine, host.engine.restore(deepcopy(entry), self.now))
 
@@ -145,9 +145,6 @@ class SimulatedNetwork:
             for engine in self._engines():
                 self.perform(engine, engine.handle_timer(self.now))
         self.now = end
-
-    def _new_agent(self, policy: HomeAgentPolicy) -> HomeAgent:
-        return HomeAgent(policy, rng=Random(self._rng.random()))
 
     def _engines(self) -> list[Engine]:
         return [
