@@ -87,8 +87,10 @@ class FlowIdentification:
         """Read the body.
 
         Raises:
-            ParseError: it is shorter than its fixed part, or a sub-option overruns it.
+            ParseError: it is shorter than its fixed part, a sub-option overruns it, or there
+                is no room for the padding that its selector should have had.
         """
+        start = body.offset
         fid, priority = body.uint16("FID"), body.uint16("FID-PRI")
         body.uint8("Reserved")
         status = FlowStatus(body.uint8("Status"))
@@ -102,14 +104,17 @@ class FlowIdentification:
                 selector = found
             else:
                 others.append(sub_option)
-        return cls(
-            fid=fid,
-            priority=priority,
-            status=status,
-            bids=bids,
-            selector=selector,
-            others=tuple(others),
-        )
+        try:
+            return cls(
+                fid=fid,
+                priority=priority,
+                status=status,
+                bids=bids,
+                selector=selector,
+                others=tuple(others),
+            )
+        except ValueError as error:
+            raise ParseError(start, str(error)) from error
 
     def emit(self) -> bytes:
         """Return Type, Length and body."""
