@@ -145,6 +145,18 @@ def test_malformed_fragments_are_dropped_and_counted(malformed: bytes) -> None:
     assert reassembler.octets == 0
 
 
+def test_headers_of_the_first_fragment_cannot_make_a_packet_longer_than_ipv6_knows() -> None:
+    reassembler = Reassembler()
+    header = fragment_header(41, 0, more=True)
+    first = ipv6(PEER, SERVICE, extension(44, bytes(62)) + header + bytes(1200), 60)
+    assert reassembler.add(first, 0.0) is None
+    for offset in range(1200, 65520, 1200):
+        part = bytes(min(1200, 65520 - offset))
+        assert reassembler.add(piece(offset, part, more=offset + 1200 < 65520), 0.0) is None
+    assert reassembler.drops[FragmentDrop.MALFORMED] == 1
+    assert (reassembler.octets, len(reassembler)) == (0, 0)
+
+
 def test_after_60_seconds_an_incomplete_packet_is_given_up() -> None:
     reassembler = Reassembler()
     reassembler.add(piece(0, bytes(8), more=True), 0.0)

@@ -331,6 +331,18 @@ def test_too_large_a_packet_between_mobile_nodes_is_refused_through_the_tunnel()
     assert message.mtu == 1360
 
 
+def test_a_packet_that_no_tunnel_header_can_describe_is_refused() -> None:
+    agent = with_two_nodes()
+    (answer,) = agent.take(udp(PEER, HOME, size=65536))
+    assert isinstance(message_of(answer), PacketTooBig)
+    inner = udp(HOME, OTHER_HOME, size=65487)
+    inner = encapsulate_limited(inner, tunnel_prefix(HOME, OTHER_HOME), 4)
+    for fragment in fragment_packet(tunnelled(inner), 1280, 7):
+        written = agent.take(fragment)
+    assert isinstance(message_of(written[0][40:]), PacketTooBig)
+    assert agent.drops == {DropReason.TOO_BIG: 2}
+
+
 # --- to the agent itself
 
 

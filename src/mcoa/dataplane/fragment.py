@@ -209,6 +209,10 @@ class Reassembler:
         if not partial.total or sum(map(len, parts.values())) < partial.total:
             return None
         self._forget(identity)
+        if len(head) - BASE_LENGTH + partial.total > _LARGEST_PAYLOAD:
+            # Each fragment was short enough behind its own headers; the first has more of them.
+            self.drops[FragmentDrop.MALFORMED] += 1
+            return None
         if partial.ecn_seen & _CONGESTED:
             if partial.ecn_seen & _NOT_CAPABLE:  # RFC 3168 5.3
                 self.drops[FragmentDrop.MIXED_ECN] += 1

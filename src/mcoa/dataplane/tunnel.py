@@ -66,19 +66,16 @@ class TunnelEntry:
             self._reply(self._errors.parameter_problem(packet, limit_at, now), now)
             return
         overhead = TUNNEL_OVERHEAD + (_LIMIT_OVERHEAD if limit_at else 0)
-        if limit_at:
-            outer = encapsulate_limited(packet, state.prefix, packet[limit_at] - 1)
-        else:
-            outer = encapsulate(packet, state.prefix)
         while True:
             mtu = state.mtu.path(now)
             state.settle(now)
-            if len(outer) > mtu and len(packet) > MINIMUM_MTU:
+            # Before the header is made: one for 65535 octets of payload and more does not exist.
+            if len(packet) + overhead > mtu and len(packet) > MINIMUM_MTU:
                 self._drops.count(DropReason.TOO_BIG)
                 mtu = advertised_mtu(mtu - overhead)
                 self._reply(self._errors.packet_too_big(packet, mtu, now), now)
                 return
-            refused = self._emit_all(state.path, outer, mtu)
+            refused = self._emit_all(state.path, _outer(state, packet, limit_at), mtu)
             if not refused:
                 state.packets_out += 1
                 state.octets_out += len(packet)
@@ -113,3 +110,10 @@ class TunnelEntry:
     def _reply(self, packet: bytes | None, now: float) -> None:
         if packet is not None:
             self._answer(packet, now)
+
+
+def _outer(state: PathState, packet: bytes, limit_at: int) -> bytes:
+    """Return the tunnel packet; `limit_at` is where `packet` limits encapsulation, else 0."""
+    if limit_at:
+        return encapsulate_limited(packet, state.prefix, packet[limit_at] - 1)
+    return encapsulate(packet, state.prefix)
