@@ -19,6 +19,7 @@ from engine.bench_of_agent import (
 )
 from mcoa.engine.actions import BindingsChanged, Proxy, Remember, Send
 from mcoa.engine.policy import MultipleCareOf
+from mcoa.wire.messages import emit_message
 from mcoa.wire.options import (
     AlternateCareOfAddress,
     MalformedBindingIdentifier,
@@ -295,6 +296,17 @@ def test_an_option_too_short_for_a_bid_is_answered_without_it(
 ) -> None:
     answer = bench.send(bid(1, LTE), MalformedBindingIdentifier(data=bytes(length)))
     assert statuses(answer) == (Status.MCOA_MALFORMED, {1: 0})
+
+
+@pytest.mark.parametrize("data", [b"\0\1", bytes(4)])
+def test_the_answer_to_hundreds_of_malformed_options_can_be_sent(
+    bench: Bench, data: bytes
+) -> None:
+    longest = (2048 - 12) // (2 + len(data))
+    answer = bench.send(*[MalformedBindingIdentifier(data=data)] * longest)
+    assert answer is not None
+    assert answer.status is Status.MCOA_MALFORMED
+    assert len(emit_message(answer, AGENT, HOME)) <= 1280 - 40 - 24
 
 
 @pytest.mark.requirement("S2-02", "S4.3-05", "S5.1-05")

@@ -15,6 +15,9 @@ from mcoa.wire.registry import AcknowledgementFlag, BindingStatus
 
 _NO_FLAGS = AcknowledgementFlag(0)
 
+# What fits into 1280 octets, whatever they asked; nobody has so many bindings.
+_MOST_ECHOES: Final = 200
+
 
 def refusal(status: BindingStatus, update: BindingUpdate) -> Verdict:
     """Return the same status for all that an update asks."""
@@ -37,7 +40,7 @@ def acknowledge(
         flags=_NO_FLAGS,
         sequence=sequence,
         lifetime_s=verdict.lifetime_s,
-        options=(*_advice(verdict, policy), *_echoes(verdict)),
+        options=(*_advice(verdict, policy), *islice(_echoes(verdict), _MOST_ECHOES)),
     )
     envelope = Envelope(
         source=policy.address,
