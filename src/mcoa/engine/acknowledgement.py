@@ -1,6 +1,8 @@
 """How a verdict is said: the home agent's Binding Acknowledgement (RFC 5648 §6.2)."""
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy
