@@ -41,6 +41,7 @@ class CacheEntry:
         forget_at_s: of a tombstone, when it may go.
         wake_at_s: the second in which the owner looks at this entry again.
         refresh_requested: a Binding Refresh Request went out since the last update.
+        usual_options: the octets of the options that named all of `usual_bindings` last.
     """
 
     home_address: IPv6Address
@@ -50,6 +51,8 @@ class CacheEntry:
     forget_at_s: float | None = None
     wake_at_s: int | None = None
     refresh_requested: bool = False
+    usual_options: bytes = b""
+    usual_bindings: tuple[Binding, ...] | None = None
 
     def find(self, bid: int | None) -> Binding | None:
         """Return the binding of this BID; None names the plain binding."""

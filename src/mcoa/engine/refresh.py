@@ -7,6 +7,7 @@ cost; a property test holds it to that. Whatever is not plainly such a refresh i
 them, and so is every refusal.
 """
 
+from collections.abc import Sequence
 from math import inf
 from struct import Struct
 from typing import Final
@@ -29,14 +30,13 @@ _BID_OPTION: Final = Struct("!HHBB")
 _BID_OPTION_HEAD: Final = 0x2304
 _PADDING: Final = {0: b"", 2: b"\1\0", 4: b"\1\2\0\0", 6: b"\1\4\0\0\0\0"}
 
-_PACKET: Final = Struct("!IHBB16s16sI4x16s")
+_PACKET: Final = Struct("!IHBB16s16sI4x16sHHHHHH")
 _VERSION_6: Final = 0x60000000
 _ROUTING: Final = 43
 _HOP_LIMIT: Final = 64
 _TYPE_2_HEADER: Final = 0x87020201
-_ACKNOWLEDGEMENT: Final = Struct("!BBH2xHHH")
 _PAYLOAD_PROTO: Final = 59
-_ACKNOWLEDGEMENT_TYPE: Final = 0x0600
+_ACKNOWLEDGEMENT: Final = 0x0600  # MH Type and Reserved
 _ACCEPTED: Final = 0  # and no flags
 
 
@@ -104,61 +104,73 @@ class Refresher:
         entry = self._agent.cache.entry_of(home_address)
         if entry is None or not is_newer(sequence, entry.sequence):
             return None
-        named = self._named(packet, entry)
+        options = packet[_OPTIONS:]
+        named = self._named(options, entry)
         granted = min(lifetime, self._max_units)
         if named is None or not _apply(entry, named, source, 4 * granted, now):
             return None
         entry.sequence = sequence
-        options = packet[_OPTIONS:]
         return home_address, self._acknowledgement(
             source, home_address, sequence, granted, options
         )
 
-    def _named(self, packet: bytes, entry: CacheEntry) -> list[Binding] | None:
-        """Return the bindings that the options name; None when one cannot be refreshed."""
+    def _named(self, options: bytes, entry: CacheEntry) -> Sequence[Binding] | None:
+        """Return the bindings that the options name; None when one cannot be refreshed.
+
+        A mobile node refreshes all it has with the same octets each time: those are kept.
+        """
+        if options == entry.usual_options and entry.usual_bindings is entry.bindings:
+            return entry.bindings
         named: list[Binding] = []
-        bids: list[int] = []
-        at, end = _OPTIONS, len(packet)
+        at, end = 0, len(options)
         while end - at >= _BID_OPTION.size:
-            head, bid, status, priority = _BID_OPTION.unpack_from(packet, at)
+            head, bid, status, priority = _BID_OPTION.unpack_from(options, at)
             if head != _BID_OPTION_HEAD:
                 break
             binding = entry.find(bid)
-            if binding is None or binding.priority != priority or status or bid in bids:
+            if binding is None or binding.priority != priority or status:
+                return None
+            if any(binding is other for other in named):
                 return None
             named.append(binding)
-            bids.append(bid)
             at += _BID_OPTION.size
         if not named or (len(named) > 1 and not self._is_bulk):
             return None
-        return named if packet[at:] == _PADDING.get(end - at) else None
+        if options[at:] != _PADDING.get(end - at):
+            return None
+        if tuple(named) == entry.bindings:
+            entry.usual_options, entry.usual_bindings = options, entry.bindings
+        return named
 
     def _acknowledgement(
         self, source: bytes, home_address: bytes, sequence: int, lifetime: int, options: bytes
     ) -> bytes:
         """Return the packet that accepts everything; it repeats the options as they came."""
-        units = (len(options) + 4) // 8
-        rest = _ACKNOWLEDGEMENT.pack(
-            _PAYLOAD_PROTO, units, _ACKNOWLEDGEMENT_TYPE, _ACCEPTED, sequence, lifetime
-        )
-        rest += options
-        covered = int.from_bytes(self._source + home_address + rest)
-        checksum = -(covered + len(rest) + _MOBILITY_HEADER) % 65535
+        length = 12 + len(options)
+        start = _PAYLOAD_PROTO << 8 | (length // 8 - 1)
+        covered = int.from_bytes(self._source + home_address + options)
+        covered += start + _ACKNOWLEDGEMENT + sequence + lifetime + length + _MOBILITY_HEADER
         head = _PACKET.pack(
             _VERSION_6,
-            24 + len(rest),
+            24 + length,
             _ROUTING,
             _HOP_LIMIT,
             self._source,
             source,
             _TYPE_2_HEADER,
             home_address,
+            start,
+            _ACKNOWLEDGEMENT,
+            -covered % 65535,
+            _ACCEPTED,
+            sequence,
+            lifetime,
         )
-        return head + rest[:4] + checksum.to_bytes(2) + rest[6:]
+        return head + options
 
 
 def _apply(
-    entry: CacheEntry, named: list[Binding], source: bytes, lifetime_s: int, now: float
+    entry: CacheEntry, named: Sequence[Binding], source: bytes, lifetime_s: int, now: float
 ) -> bool:
     """Refresh some bindings; False, with nothing changed, when one would expire sooner.
 
