@@ -55,6 +55,14 @@ class SecondBucketsMachine(RuleBasedStateMachine):
         assert sorted(self.buckets.due(now)) == due
         self.model = [item for item in self.model if item[0] > now]
 
+    @rule(now=times, most=st.integers(0, 3))
+    def wake_a_few(self, now: float, most: int) -> None:
+        woken = list(self.buckets.due(now, most=most))
+        due = [item for item in self.model if item[0] <= now]
+        assert len(woken) == min(most, len(due))
+        for item in woken:
+            self.model.remove(item)
+
     @invariant()
     def next_deadline_is_the_minimum(self) -> None:
         first = min((second for second, _ in self.model), default=None)

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 _STALE_ENTRIES_KEPT = 64
+_AT_ONCE = 1000
 
 
 class TimerTable(Generic[KeyT]):
@@ -97,9 +98,18 @@ class SecondBuckets(Generic[KeyT]):
         """Return the earliest second with a key in it."""
         return float(self._seconds[0]) if self._seconds else None
 
-    def due(self, now: float) -> Iterator[tuple[int, KeyT]]:
-        """Yield and forget the keys of all seconds up to `now`, with their second."""
+    def due(self, now: float, *, most: int = _AT_ONCE) -> Iterator[tuple[int, KeyT]]:
+        """Yield and forget keys of the seconds up to `now`, with their second.
+
+        Never more than `most`: what remains stays due, so that packets are served between.
+        """
         while self._seconds and self._seconds[0] <= now:
-            second = heappop(self._seconds)
-            for key in self._buckets.pop(second):
-                yield second, key
+            second = self._seconds[0]
+            bucket = self._buckets[second]
+            while bucket:
+                if not most:
+                    return
+                most -= 1
+                yield second, bucket.pop()
+            heappop(self._seconds)
+            del self._buckets[second]
