@@ -1,7 +1,9 @@
 """The two daemons of the laboratory: their configuration files, their start and their state."""
 
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +14,9 @@ from mcoa.runtime.errors import CommandError, NotRunningError
 
 AGENT, NODE = "agent", "node"
 REGISTERED = "registered"
+
+STOP_PATIENCE_S = 10.0
+"""A mobile node waits for its home agent's answer before it ends."""
 
 _PLACES = {AGENT: HOME_AGENT, NODE: MOBILE_NODE}
 
@@ -123,9 +128,18 @@ class Nodes:
         """Stop the mobile node in order: it de-registers."""
         self.stop(NODE)
 
-    def stop(self, name: str) -> None:
-        """Stop a daemon in order."""
-        self._network.namespaces.stop(self._running.pop(name))
+    def is_running(self, name: str) -> bool:
+        """Tell whether a daemon was started and neither stopped nor killed."""
+        return name in self._running
+
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop a daemon in order; returns its exit code."""
+        process = self._running.pop(name)
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_PATIENCE_S)
+        self._network.namespaces.stop(process)
+        return process.returncode
 
     def kill(self, name: str) -> None:
         """End a daemon without giving it a chance to do anything about it."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from errno import EBUSY, ENODEV, ENOENT
 from traceback import extract_tb
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from mcoa.runtime.config_models import (
 )
 from mcoa.runtime.control import ControlServer
 from mcoa.runtime.end import End
-from mcoa.runtime.errors import NoPermissionError
+from mcoa.runtime.errors import CommandError, NoPermissionError
 from mcoa.runtime.home_agent import HomeAgentService
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mobile_node import MobileNodeService
@@ -85,7 +86,10 @@ async def _serve_node(
     loop.set_exception_handler(lambda _loop, context: _log_fault(log, context))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.ask)
-    node = _node(configuration, netlink=netlink, journal=journal, log=log, end=end)
+    try:
+        node = _node(configuration, netlink=netlink, journal=journal, log=log, end=end)
+    except OSError as error:
+        raise _refusal(error, configuration.device) from None
     control = ControlServer(
         configuration.control_socket,
         {"status": lambda _request: node.status().as_object()},
@@ -130,6 +134,17 @@ def _node(
             return MobileNodeService(
                 configuration, netlink=netlink, journal=journal, log=log, end=end
             )
+
+
+def _refusal(error: OSError, device: str) -> CommandError | OSError:
+    """Return what a user is told when the devices of a node cannot be had."""
+    if error.errno == EBUSY:
+        hint = "another daemon has it; stop that one, or give this one another `device`"
+        return CommandError(f"the device {device} is in use", hint)
+    if error.errno in {ENOENT, ENODEV} and error.filename == "/dev/net/tun":
+        hint = "load the module tun, or let the container have /dev/net/tun"
+        return CommandError("this system has no TUN devices", hint)
+    return error
 
 
 async def _tick(node: Node, log: EventLog) -> None:
