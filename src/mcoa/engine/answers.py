@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv6Address
-from math import inf
 from random import Random
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from mcoa.wire.registry import BindingStatus
 
 FIRST_QUIET_S = 10.0
 MAX_QUIET_S = 600.0
+_DOUBLINGS = 6  # lead from the first to the last
 
 # Only a peer that knows RFC 5648 says one of these, whatever options it sends along.
 _PROOF_OF_MCOA = frozenset(
@@ -183,6 +183,9 @@ def apply(
         return []
     if status.is_rejection:
         return _refuse(entry, status, item, now)
+    if not lifetime_s:
+        entry.forget()
+        return _leave_alone(entry, f"{status.phrase}, for no time at all", now)
     if item.care_of_address is not None:
         entry.held = item.care_of_address
     entry.doubtful = False
@@ -203,18 +206,29 @@ def _item(sent: SentUpdate, bid: int | None) -> Item:
 
 
 def _refuse(entry: Registration, status: BindingStatus, item: Item, now: float) -> list[Report]:
-    """Decide how long to leave a refused binding alone."""
+    """Decide when to ask again for a refused binding."""
     entry.doubtful = False
     if status is BindingStatus.MCOA_UNKNOWN_COA and item.care_of_address is None:
         entry.held = None  # the agent lost it: it gets the address at once
         return []
+    if status is not BindingStatus.MCOA_MALFORMED:
+        return _leave_alone(entry, status.phrase, now)
+    # Corruption on the way deserves one more try with everything spelled out; an error of
+    # our own making would only repeat itself, and is tried as seldom as anything.
+    entry.held = None
     entry.refusals += 1
-    quiet_s = min(FIRST_QUIET_S * 2 ** (entry.refusals - 1), MAX_QUIET_S)
-    if status is BindingStatus.MCOA_MALFORMED:
-        # Corruption on the way deserves one more try with everything spelled out; an
-        # error of our own making would only repeat itself.
-        entry.held = None
-        quiet_s = 0.0 if entry.refusals == 1 else inf
-    entry.quiet_until_s = now + quiet_s
-    detail = f"BID {entry.bid}: {status.phrase}"
-    return [Report(event="registration-refused", detail=detail)]
+    entry.quiet_until_s = now if entry.refusals == 1 else now + MAX_QUIET_S
+    return [_refused(entry, status.phrase)]
+
+
+def _leave_alone(entry: Registration, why: str, now: float) -> list[Report]:
+    """Ask for a binding again in a while, longer after each refusal in a row."""
+    entry.doubtful = False
+    doublings = min(entry.refusals, _DOUBLINGS)
+    entry.refusals += 1
+    entry.quiet_until_s = now + min(FIRST_QUIET_S * 2**doublings, MAX_QUIET_S)
+    return [_refused(entry, why)]
+
+
+def _refused(entry: Registration, why: str) -> Report:
+    return Report(event="registration-refused", detail=f"BID {entry.bid}: {why}")

@@ -182,12 +182,7 @@ class MobileNode:
 
     def _after_event(self, now: float) -> list[Action]:
         """Send what an event made necessary, superseding what is outstanding."""
-        if self._gathers(now):
-            return []
-        if not self._pace.allows(now):
-            self._timers.set(_Timer.PACE, self._pace.next_s(now))
-            return []
-        return self._update(now)
+        return [] if self._gathers(now) else self._update(now)
 
     def _gathers(self, now: float) -> bool:
         """Tell whether the first update still waits for other links."""
@@ -200,15 +195,26 @@ class MobileNode:
         return now < self._gather_until_s
 
     def _update(self, now: float, attempt: int = 0) -> list[Action]:
-        """Send one update about all that the agent does not know, if there is anything."""
-        self._timers.stop(_Timer.RETRANSMIT)
-        self._timers.stop(_Timer.PACE)
+        """Send one update about all that the agent does not know, if there is anything.
+
+        Whatever is the reason for it: an agent that never answers as it should is one too,
+        and would else get updates as fast as it answers.
+        """
         wish = self._next_wish(now)
         source = None if wish is None else self._source_of(wish, attempt)
-        if wish is None or source is None:
+        if wish is not None and source is not None:
+            if self._pace.allows(now):
+                return [self._next_update(wish, source, attempt, now)]
+            self._timers.set(_Timer.PACE, self._pace.next_s(now))
+        else:
+            self._timers.stop(_Timer.RETRANSMIT)
+            self._timers.stop(_Timer.PACE)
             self._outstanding = None
-            self._arm_upkeep(now)
-            return []
+        self._arm_upkeep(now)
+        return []
+
+    def _next_update(self, wish: Wish, source: IPv6Address, attempt: int, now: float) -> Send:
+        """Make an update with the next sequence number, and wait for its answer alone."""
         for entry in self.update_list:
             if wish.speaks_of(entry):
                 entry.doubtful = True
@@ -223,9 +229,10 @@ class MobileNode:
             timeout_s=min(first_s * 2**attempt, MAX_BINDACK_TIMEOUT_S),
             attempt=attempt,
         )
+        self._timers.stop(_Timer.PACE)
         self._timers.set(_Timer.RETRANSMIT, now + self._outstanding.timeout_s)
         self._arm_upkeep(now)
-        return [self._message(self._outstanding)]
+        return self._message(self._outstanding)
 
     def _next_wish(self, now: float) -> Wish | None:
         if not self.is_stopping:
