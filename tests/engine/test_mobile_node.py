@@ -9,7 +9,12 @@ from engine.bench_of_node import AGENT, HOME, LTE, POLICY, SAT, WIFI, Bench
 from mcoa.binding.sequence import successor
 from mcoa.engine.actions import BindingsChanged, Report, Send
 from mcoa.engine.policy import LinkPolicy
-from mcoa.wire.messages import BindingAcknowledgement, BindingError, BindingRefreshRequest
+from mcoa.wire.messages import (
+    BindingAcknowledgement,
+    BindingError,
+    BindingRefreshRequest,
+    emit_message,
+)
 from mcoa.wire.options import AlternateCareOfAddress, BindingIdentifier, BindingRefreshAdvice
 from mcoa.wire.registry import BindingErrorStatus, UpdateFlag
 from mcoa.wire.registry import BindingStatus as Status
@@ -159,6 +164,33 @@ def test_rfc5648_5_1_two_prefixes_of_one_link_have_two_bids(registered: Bench) -
     registered.link("lte", SECOND)
     assert registered.update().lifetime_s == 0
     assert registered.said() == {1: None}
+
+
+def test_no_link_takes_the_share_of_another_with_its_many_addresses(bench: Bench) -> None:
+    bench.link("lte", *(IPv6Address(LTE + n) for n in range(10)))
+    bench.link("wifi", WIFI)
+    bench.link("sat", SAT)
+    assert list(bench.said().values())[:4] == [LTE, WIFI, SAT, LTE + 1]
+
+
+def test_an_update_about_very_many_addresses_is_several_that_every_path_carries(
+    bench: Bench,
+) -> None:
+    addresses = [IPv6Address(LTE + n) for n in range(120)]
+    bench.link("wifi", WIFI)
+    bench.link("sat", SAT)
+    bench.link("lte", *addresses)
+    while bench.node.outstanding:
+        assert len(emit_message(bench.update(), HOME, AGENT)) <= 1280 - 40 - 24
+        bench.answer()
+    assert len(bench.updates) == 3
+    assert set(bench.usable().values()) == {WIFI, SAT, *addresses}
+
+
+def test_only_addresses_that_are_there_have_a_round_trip_time(registered: Bench) -> None:
+    assert registered.node.round_trip_s(LTE) is not None
+    registered.link("lte", NEW)
+    assert registered.node.round_trip_s(LTE) is None
 
 
 def test_bids_are_chosen_beside_those_that_are_given() -> None:

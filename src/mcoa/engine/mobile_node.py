@@ -98,6 +98,7 @@ class MobileNode:
         if self._links.get(link, ()) == usable:
             return []
         self._links[link] = usable
+        self._round_trip_s = {a: s for a, s in self._round_trip_s.items() if self._link_of(a)}
         paths = self.paths()
         self._wish_for_links()
         return self._with_changes(paths, self._after_event(now))

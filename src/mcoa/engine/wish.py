@@ -7,8 +7,13 @@ not know yet, so that a retransmission carries today's wishes and not yesterday'
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import Final
 
 from mcoa.binding.update_list import Registration
+
+# With as many addresses, an update still is a packet of 1280 octets, the most that every path
+# carries. What does not fit follows in the next one.
+_MOST_ITEMS: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +59,11 @@ def next_wish(
     addresses go out until one update has been acknowledged (RFC 5648 §5.9). The O flag also
     says in one update what would take two: some addresses gone and others new. What is to
     be refreshed within `company_s` anyway comes along, so that refreshes fall together.
+
+    First comes the first address of each link: an agent takes so many bindings and no more,
+    and a link with a dozen prefixes must not use up the share of all others.
     """
-    entries = list(registrations)
+    entries = sorted(registrations, key=lambda entry: entry.slot)
     due = [entry for entry in entries if entry.is_due(now)]
     leftover = [entry for entry in entries if entry.is_leftover(now)]
     if afresh or (due and leftover and bulk):
@@ -68,13 +76,12 @@ def next_wish(
         return Wish(items=items, deregisters=True)
     if not due:
         return None
-    if bulk:
-        due = [entry for entry in entries if entry.is_due(now, ahead_s=company_s)]
-    return _registration(_some(due, bulk=bulk))
+    company = [e for e in entries if not e.is_due(now) and e.is_due(now, ahead_s=company_s)]
+    return _registration(_some(due + company, bulk=bulk))
 
 
 def _some(entries: list[Registration], *, bulk: bool) -> list[Registration]:
-    return entries if bulk else entries[:1]
+    return entries[: _MOST_ITEMS if bulk else 1]
 
 
 def _registration(entries: list[Registration], *, overwrites: bool = False) -> Wish:
