@@ -41,7 +41,12 @@ def test_an_entry_survives_the_file(entry: Entry) -> None:
 
 
 def test_what_is_no_entry_is_passed_over() -> None:
-    records: tuple[object, ...] = ({"kind": "Device"}, {"kind": "Device", "device": 5}, [], None)
+    records: tuple[object, ...] = (
+        {"kind": "Device"},
+        {"kind": "Device", "device": 5},
+        [],
+        None,
+    )
     for record in records:
         assert parse_entry(record) is None
 
