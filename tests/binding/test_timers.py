@@ -55,6 +55,11 @@ class SecondBucketsMachine(RuleBasedStateMachine):
         assert sorted(self.buckets.due(now)) == due
         self.model = [item for item in self.model if item[0] > now]
 
+    @rule(places=st.lists(st.tuples(st.integers(0, 50), keys), max_size=5))
+    def replace(self, places: list[tuple[int, int]]) -> None:
+        self.buckets.replace(places)
+        self.model = list(places)
+
     @rule(now=times, most=st.integers(0, 3))
     def wake_a_few(self, now: float, most: int) -> None:
         woken = list(self.buckets.due(now, most=most))
@@ -67,6 +72,7 @@ class SecondBucketsMachine(RuleBasedStateMachine):
     def next_deadline_is_the_minimum(self) -> None:
         first = min((second for second, _ in self.model), default=None)
         assert self.buckets.next_deadline() == first
+        assert len(self.buckets) == len(self.model)
 
 
 TimerTableMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

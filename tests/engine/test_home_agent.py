@@ -1,6 +1,6 @@
 """RFC 5648 §6.2: the home agent processes Binding Updates."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
@@ -18,7 +18,7 @@ from engine.bench_of_agent import (
     statuses,
 )
 from mcoa.engine.actions import BindingsChanged, Proxy, Remember, Send
-from mcoa.engine.policy import MultipleCareOf
+from mcoa.engine.policy import HomePrefix, MultipleCareOf
 from mcoa.wire.messages import emit_message
 from mcoa.wire.options import (
     AlternateCareOfAddress,
@@ -277,6 +277,20 @@ def test_rfc5648_6_2_an_address_that_is_not_unicast_routable_is_malformed(
 def test_a_care_of_address_of_the_home_prefix_is_refused(bench: Bench) -> None:
     answer = bench.send(bid(1, LTE), bid(2, IPv6Address("2001:db8:1::77")))
     assert statuses(answer)[1] == {1: 0, 2: Status.INVALID_CARE_OF_ADDRESS}
+
+
+@pytest.mark.parametrize("home_prefix", ["2001:db8:1::/64", "2001:db8:77::/64"])
+def test_nobody_is_bound_to_the_agent_nor_in_its_place(home_prefix: str) -> None:
+    prefixes = (HomePrefix(network=IPv6Network(home_prefix)),)
+    home = prefixes[0].network[0x100]
+    bench = Bench().with_policy(home_prefixes=prefixes)
+    bench.home = home
+    answer = bench.send(bid(1, LTE), bid(2, AGENT))
+    assert statuses(answer)[1] == {1: 0, 2: Status.INVALID_CARE_OF_ADDRESS}
+    answer = bench.send(AlternateCareOfAddress(address=AGENT))
+    assert statuses(answer)[0] is Status.INVALID_CARE_OF_ADDRESS
+    assert statuses(bench.send(bid(1, LTE), home=AGENT))[0].is_rejection
+    assert bench.bound(AGENT) == {}
 
 
 @pytest.mark.requirement("S6.2-05", "S4.4-03")

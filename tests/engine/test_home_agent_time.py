@@ -1,6 +1,7 @@
 """The home agent and time: expiry, refresh requests, duplicate detection, restart."""
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
+from math import inf, nan
 
 import pytest
 
@@ -16,6 +17,7 @@ from engine.bench_of_agent import (
     bid,
     statuses,
 )
+from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.engine.actions import (
     BindingsChanged,
     DetectDuplicate,
@@ -268,6 +270,82 @@ def test_what_expired_while_the_agent_was_down_is_not_served(bench: Bench) -> No
     restarted.advance(30.0)
     assert Remember(home_address=HOME) in restarted.actions
     assert len(restarted.agent.cache) == 0
+
+
+def restored(entry: CacheEntry, **policy: object) -> Bench:
+    bench = Bench().with_policy(**policy)
+    bench.actions = bench.agent.restore(entry, 0.0)
+    return bench
+
+
+def test_a_clock_that_was_set_back_gives_nobody_more_time_than_is_granted() -> None:
+    year_s = 365 * 86400.0
+    binding = Binding(
+        bid=1, care_of_address=LTE, expires_at_s=year_s, verified_at_s=year_s - 60
+    )
+    bound = restored(CacheEntry(home_address=HOME, sequence=1, bindings=(binding,)))
+    bound.advance(599.0)
+    assert bound.bound() == {1: LTE}
+    bound.advance(2.0)
+    assert bound.bound() == {}
+    gone = restored(CacheEntry(home_address=HOME, sequence=1, forget_at_s=year_s))
+    gone.advance(12.0)
+    assert len(gone.agent.cache) == 0
+
+
+@pytest.mark.parametrize("time_s", [inf, nan])
+def test_a_record_with_an_impossible_time_does_no_harm(time_s: float) -> None:
+    binding = Binding(bid=1, care_of_address=LTE, expires_at_s=time_s, verified_at_s=time_s)
+    entry = CacheEntry(home_address=HOME, sequence=1, bindings=(binding,), forget_at_s=time_s)
+    bench = restored(entry)
+    bench.advance(601.0)
+    bench.advance(12.0)
+    assert len(bench.agent.cache) == 0
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"home_addresses": frozenset({OTHER_HOME})},
+        {"home_prefixes": (HomePrefix(network=IPv6Network("2001:db8:77::/64")),)},
+        {"address": HOME},
+    ],
+)
+def test_who_is_not_served_any_more_after_a_restart_has_no_bindings(
+    policy: dict[str, object],
+) -> None:
+    binding = Binding(bid=1, care_of_address=LTE, expires_at_s=60.0, verified_at_s=0.0)
+    entry = CacheEntry(home_address=HOME, sequence=1, bindings=(binding,))
+    bench = restored(entry, **policy)
+    assert bench.bound() == {}
+    assert Remember(home_address=HOME) in bench.actions
+    assert not any(isinstance(action, Proxy) for action in bench.actions)
+    assert statuses(bench.send(bid(1, LTE), sequence=2))[0].is_rejection
+
+
+# How much there can be.
+
+
+def test_detections_under_way_count_among_the_home_addresses(detecting: Bench) -> None:
+    bench = detecting.with_policy(max_home_addresses=2)
+    homes = [IPv6Address(HOME + n) for n in range(3)]
+    answers = [bench.send(bid(1, LTE), home=home) for home in homes]
+    assert answers[:2] == [None, None]
+    assert statuses(answers[2])[0] is Status.INSUFFICIENT_RESOURCES
+    bench.advance(1.0)
+    assert len(bench.agent.cache) == 2
+
+
+def test_a_lifetime_shortened_again_and_again_leaves_nothing_behind() -> None:
+    bench = Bench().with_policy(max_lifetime_s=40_000)
+    for _ in range(5):
+        for lifetime_s in range(40_000, 0, -4):
+            bench.send(bid(1, LTE), lifetime_s=lifetime_s)
+        bench.advance(4.0)
+    assert len(bench.agent._wakes) < 2000
+    bench.send(bid(1, LTE), lifetime_s=60)
+    bench.advance(61.0)
+    assert bench.bound() == {}
 
 
 # Other messages.

@@ -5,7 +5,7 @@ node. `SecondBuckets` is coarse and large: the expiry of a million bindings that
 always refreshed before it comes.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Generic, TypeVar
@@ -73,19 +73,26 @@ class TimerTable(Generic[KeyT]):
 class SecondBuckets(Generic[KeyT]):
     """Keys to look at again, a bucket a second; whoever is woken re-arms himself if early.
 
-    A key stands in one bucket at a time; which one is for the caller to remember, so that a
-    refresh, which only moves an expiry away, costs nothing here.
+    Which bucket counts for a key is for the caller to remember, so that a refresh, which only
+    moves an expiry away, costs nothing here. A key that was added anew, for an earlier time,
+    leaves its old place behind; see replace().
     """
 
-    __slots__ = ("_buckets", "_seconds")
+    __slots__ = ("_buckets", "_count", "_seconds")
 
     def __init__(self) -> None:
         self._buckets: dict[int, list[KeyT]] = {}
         self._seconds: list[int] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return the number of places, those left behind among them."""
+        return self._count
 
     def add(self, key: KeyT, deadline_s: float) -> int:
         """Wake `key` at the end of the second of `deadline_s`; return that second."""
         second = ceil(deadline_s)
+        self._count += 1
         bucket = self._buckets.get(second)
         if bucket is None:
             self._buckets[second] = [key]
@@ -93,6 +100,14 @@ class SecondBuckets(Generic[KeyT]):
         else:
             bucket.append(key)
         return second
+
+    def replace(self, keys: Iterable[tuple[int, KeyT]]) -> None:
+        """Forget all places but these; not to be called while due() is being read."""
+        self._buckets.clear()
+        self._seconds.clear()
+        self._count = 0
+        for second, key in keys:
+            self.add(key, second)
 
     def next_deadline(self) -> float | None:
         """Return the earliest second with a key in it."""
@@ -110,6 +125,7 @@ class SecondBuckets(Generic[KeyT]):
                 if not most:
                     return
                 most -= 1
+                self._count -= 1
                 yield second, bucket.pop()
             heappop(self._seconds)
             del self._buckets[second]

@@ -9,6 +9,7 @@ change has been remembered does the acknowledgement leave.
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from math import inf
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.binding.sequence import is_newer
@@ -27,7 +28,7 @@ from mcoa.engine.actions import (
 )
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.policy import HomeAgentPolicy
-from mcoa.engine.registration import Request, Verdict, decide
+from mcoa.engine.registration import Request, Verdict, decide, refusal_of_home_address
 from mcoa.wire.messages import (
     BindingError,
     BindingRefreshRequest,
@@ -46,6 +47,8 @@ from mcoa.wire.registry import (
 )
 
 MAX_DELETE_BCE_TIMEOUT_S = 10.0  # RFC 6275 §12
+
+_STALE_WAKES_KEPT = 1024
 
 _NO_FLAGS = AcknowledgementFlag(0)
 
@@ -125,10 +128,24 @@ class HomeAgent:
         ]
 
     def restore(self, entry: CacheEntry, now: float) -> list[Action]:
-        """Take over what an earlier run remembered; without detection, the address was ours."""
+        """Take over what an earlier run remembered; without detection, the address was ours.
+
+        Who is not served any more has no bindings any more. Nothing lasts longer than what is
+        granted now, whatever the clock of this machine did in the meantime.
+        """
+        if refusal_of_home_address(entry.home_address, self.policy) is not None:
+            return [
+                Report(event="home-address-not-served", home_address=entry.home_address),
+                Remember(home_address=entry.home_address),
+            ]
         entry.bindings = tuple(b for b in entry.bindings if b.expires_at_s > now)
-        if not entry.bindings and entry.forget_at_s is None:
-            entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
+        for binding in entry.bindings:
+            latest_s = now + self.policy.max_lifetime_s
+            binding.expires_at_s = min(latest_s, binding.expires_at_s)
+            binding.verified_at_s = min(now, binding.verified_at_s)
+        if not entry.bindings:
+            forget_at_s = inf if entry.forget_at_s is None else entry.forget_at_s
+            entry.forget_at_s = min(now + MAX_DELETE_BCE_TIMEOUT_S, forget_at_s)
         self.cache.put(entry)
         self._arm(entry)
         if not entry.bindings:
@@ -199,7 +216,8 @@ class HomeAgent:
     def _decide(self, update: BindingUpdate, envelope: Envelope, now: float) -> Verdict:
         home_address = envelope.home_address or envelope.source
         entry = self.cache.entry(home_address)
-        if entry is None and len(self.cache) >= self.policy.max_home_addresses:
+        held = len(self.cache) + len(self._pending)
+        if entry is None and held >= self.policy.max_home_addresses:
             return refusal(BindingStatus.INSUFFICIENT_RESOURCES, update)
         request = Request(
             update=update,
@@ -248,6 +266,7 @@ class HomeAgent:
         entry.refresh_requested = False
         entry.forget_at_s = None if bindings else now + MAX_DELETE_BCE_TIMEOUT_S
         self._arm(entry)
+        self._drop_stale_wakes()
         actions: list[Action] = [Remember(home_address=home_address)]
         if _paths(before) != _paths(bindings):
             actions.append(BindingsChanged(home_address=home_address))
@@ -275,6 +294,15 @@ class HomeAgent:
         due_s = self._due(entry)
         if entry.wake_at_s is None or due_s < entry.wake_at_s - 1:
             entry.wake_at_s = self._wakes.add(entry.home_address, due_s)
+
+    def _drop_stale_wakes(self) -> None:
+        # Who shortens his lifetime step by step leaves a place behind with each step.
+        if len(self._wakes) > 2 * len(self.cache) + _STALE_WAKES_KEPT:
+            self._wakes.replace(
+                (entry.wake_at_s, entry.home_address)
+                for entry in self.cache
+                if entry.wake_at_s is not None
+            )
 
     def _due(self, entry: CacheEntry) -> float:
         if not entry.bindings:

@@ -79,18 +79,25 @@ def decide(request: Request, policy: HomeAgentPolicy) -> Verdict:
     return _decide_plain(request, policy, lifetime_s, accepted)
 
 
-def _refusal_of_node(request: Request, policy: HomeAgentPolicy) -> BindingStatus | None:
-    """Return why this mobile node is not served here at all (RFC 6275 §10.3.1, §10.3.2)."""
-    if request.held:
-        return None  # it was admitted when its first binding was made
-    home_address = request.home_address
+def refusal_of_home_address(
+    home_address: IPv6Address, policy: HomeAgentPolicy
+) -> BindingStatus | None:
+    """Return why a home address is not served here at all (RFC 6275 §10.3.1, §10.3.2)."""
     if not policy.home_prefixes:
         return BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED
     if policy.home_prefix(home_address) is None:
         return BindingStatus.NOT_HOME_SUBNET
     if policy.home_addresses is not None and home_address not in policy.home_addresses:
         return BindingStatus.ADMINISTRATIVELY_PROHIBITED
+    if home_address == policy.address:
+        return BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED  # no detection would find it
     return None
+
+
+def _refusal_of_node(request: Request, policy: HomeAgentPolicy) -> BindingStatus | None:
+    if request.held:
+        return None  # it was admitted when its first binding was made
+    return refusal_of_home_address(request.home_address, policy)
 
 
 def _refusal_of_identifiers(
@@ -162,8 +169,12 @@ def _plain_care_of_address(request: Request) -> IPv6Address:
 
 
 def _is_foreign(address: IPv6Address, policy: HomeAgentPolicy) -> bool:
-    # An address of the home link would make the agent tunnel to itself.
-    return is_unicast_routable(address) and policy.home_prefix(address) is None
+    return is_unicast_routable(address) and not _is_ours(address, policy)
+
+
+def _is_ours(address: IPv6Address, policy: HomeAgentPolicy) -> bool:
+    # The agent would tunnel to itself.
+    return address == policy.address or policy.home_prefix(address) is not None
 
 
 def _decide_identifiers(
@@ -259,8 +270,8 @@ def _refusal_of_address(
         return BindingStatus.MCOA_MALFORMED
     match address:
         case IPv6Address():
-            is_home = policy.home_prefix(address) is not None
-            return BindingStatus.INVALID_CARE_OF_ADDRESS if is_home else None
+            is_ours = _is_ours(address, policy)
+            return BindingStatus.INVALID_CARE_OF_ADDRESS if is_ours else None
         case IPv4Address():
             # Tunnels over IPv4 are RFC 5555's, which this agent does not speak.
             return BindingStatus.ADMINISTRATIVELY_PROHIBITED
