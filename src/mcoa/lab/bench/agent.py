@@ -18,7 +18,6 @@ from typing import Self
 from mcoa.lab.bench.echo import c_echo, python_echo
 from mcoa.lab.bench.node import MeasuredAgent, Served
 from mcoa.lab.bench.population import (
-    ACCESS_NETWORKS,
     BIDS,
     HOME_AGENT,
     HOME_PREFIX,
@@ -110,9 +109,6 @@ class Bench:
         await self._node.start()
         restored_s = time.perf_counter() - begun_s
         run("ip", "link", "set", DEVICE, "txqueuelen", str(2 * self._order.packets))
-        for network in ACCESS_NETWORKS:
-            # Acknowledgements go where they cost the kernel, and so the ratio, the least.
-            run("ip", "-6", "route", "add", "blackhole", network)
         with Tap(DEVICE) as tap:
             self._fill([0])
             await self._node.serve(is_durable=False)

@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 
 from mcoa.lab.bench.agent import Answer, Order
-from mcoa.lab.namespaces import LabError, Namespaces
+from mcoa.lab.bench.population import ACCESS_NETWORKS
+from mcoa.lab.namespaces import LabError, Namespace, Namespaces
+
+_NEXT_HOP = "fe80::2"
+_NEXT_HOP_MAC = "02:00:00:00:00:02"
 
 
 class Agent:
@@ -18,7 +22,7 @@ class Agent:
         Path(order.directory).mkdir()
         with self._errors.open("wb") as errors:
             self._process = namespaces.start(
-                namespaces.add(name),
+                _network(namespaces, name),
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -45,3 +49,20 @@ class Agent:
             raise LabError(f"a measured agent failed: {last or 'without a word'}")
         answer: Answer = json.loads(line)
         return answer
+
+
+def _network(namespaces: Namespaces, name: str) -> Namespace:
+    """Return a namespace whose way to the access networks ends at the first router.
+
+    Acknowledgements leave by an interface to a next hop, as they do in life; that one is no
+    router and drops them.
+    """
+    here, there = namespaces.add(name), namespaces.add(f"{name}-beyond")
+    here.ip(
+        f"link add wan type veth peer name lan address {_NEXT_HOP_MAC} netns {there.full_name}",
+        "link set wan up",
+        f"neighbour add {_NEXT_HOP} lladdr {_NEXT_HOP_MAC} dev wan nud permanent",
+    )
+    there.ip("link set lan up")
+    here.ip(*(f"route add {net} via {_NEXT_HOP} dev wan onlink" for net in ACCESS_NETWORKS))
+    return here

@@ -116,7 +116,7 @@ class Population:
         checksum = upper_layer_checksum(
             start + b"\0\0" + end, home, HOME_AGENT, MOBILITY_HEADER
         ).to_bytes(2)
-        source = care_of_address(node, sequence % len(BIDS))
+        source = care_of_address(node, node % len(BIDS))
         return b"".join(
             (self._before_source, source, self._after_source, home, start, checksum, end)
         )
