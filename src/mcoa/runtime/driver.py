@@ -7,6 +7,8 @@ from mcoa.engine.actions import Action, Engine
 
 Perform = Callable[[list[Action]], None]
 
+_AFTER_FAULT_S = 1.0
+
 
 class Driver:
     """Calls an engine when it is due.
@@ -28,10 +30,15 @@ class Driver:
         return self._loop.time()
 
     def run(self, actions: list[Action]) -> None:
-        """Perform `actions`, then re-arm the timer: they may have moved the deadline."""
-        if actions:
-            self._perform(actions)
-        self._arm()
+        """Perform `actions`, then re-arm the timer: they may have moved the deadline.
+
+        A fault in an action, which is for the loop to report, stops no clock.
+        """
+        try:
+            if actions:
+                self._perform(actions)
+        finally:
+            self._arm()
 
     def close(self) -> None:
         """Stop the timer; the engine keeps its state."""
@@ -52,4 +59,9 @@ class Driver:
         # A loop may fire a little early: its clock has a resolution. Were the engine told
         # a time before its own deadline, it would do nothing and be called again at once.
         self._timer = self._deadline = None
-        self.run(self._engine.handle_timer(max(deadline, self.now)))
+        try:
+            actions = self._engine.handle_timer(max(deadline, self.now))
+        except Exception:
+            self._timer = self._loop.call_later(_AFTER_FAULT_S, self._expired, deadline)
+            raise
+        self.run(actions)
