@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,18 @@ def test_an_owner_is_told_from_a_later_process_of_its_number() -> None:
         pid=this.pid, started=this.started - 1, boot=this.boot, namespace=this.namespace
     ).is_alive
     assert not Owner(pid=2**22 + 1, started=0, boot="", namespace=0).is_alive
+
+
+def test_a_process_that_ended_unnoticed_does_not_live() -> None:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # ended, and still to be fetched
+        this = Owner.this_process()
+        owner = Owner(pid=child, started=1, boot=this.boot, namespace=this.namespace)
+        stat = Path(f"/proc/{child}/stat").read_text("utf-8").rpartition(")")[2].split()
+        assert stat[0] == "Z"
+        assert not replace(owner, started=int(stat[19])).is_alive
+    finally:
+        os.waitpid(child, 0)

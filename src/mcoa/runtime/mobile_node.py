@@ -255,6 +255,8 @@ class MobileNodeService:
             self._events.no_message(str(error), packet[8:24])
             return
         self._driver.run(self.engine.receive(received, self._driver.now))
+        if self.engine.is_stopped:
+            self._stopped.set()
 
     # Actions.
 
@@ -269,8 +271,6 @@ class MobileNodeService:
                     self._events.report(action)
                 case Remember() | DetectDuplicate() | Proxy():
                     raise ValueError(f"a mobile node does not ask for {action}")
-        if self.engine.is_stopped:
-            self._stopped.set()
 
     def _send(self, send: Send) -> None:
         if send.envelope.link is not None:

@@ -23,6 +23,9 @@ from mcoa.runtime.undo_entries import Entry, Setting, emit_entry, parse_entry, t
 _LOCK_PATIENCE_S = 2.0
 
 
+_ENDED = ("Z", "X")  # states of proc(5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Whose journal it is: a process, in a network namespace, since a boot.
@@ -230,10 +233,14 @@ def _open_locked(path: Path, flags: int) -> int:
 
 
 def _start_time(pid: int) -> int:
-    """Return when a process began, in clock ticks since boot; 0 when there is none."""
+    """Return when a process began, in clock ticks since boot; 0 when there is none.
+
+    One that has ended, and that its parent has not taken note of, is none.
+    """
     try:
         status = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return 0
     # The program's name, in parentheses, may hold spaces and parentheses itself.
-    return int(status.rpartition(")")[2].split()[19])
+    state, *rest = status.rpartition(")")[2].split()
+    return 0 if state in _ENDED else int(rest[18])

@@ -179,6 +179,7 @@ def test_an_end_in_order_takes_everything_back(
     for name, place in PLACES.items():
         assert differences(stopped[name], traces(lab.network[place]))
     assert lab.nodes.stop(NODE) == 0
+    assert "not-deregistered" not in lab.nodes.log(NODE).read_text("utf-8")
     assert differences(stopped[NODE], traces(lab.mobile_node)) == {}
     until(lambda: lab.cache() == {}, lambda: f"no binding; the agent has {lab.cache()}")
     last = [each for _, each in lab.wire.messages() if isinstance(each, BindingUpdate)][-1]
