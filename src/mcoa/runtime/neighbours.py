@@ -6,6 +6,7 @@ node has one already.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address
@@ -65,6 +66,7 @@ class Neighbours:
         # Ours is known by it, should a loop in the link bring it back (RFC 7527).
         self._nonce = secrets.token_bytes(6)
         self._probed: set[IPv6Address] = set()
+        self._groups: Counter[IPv6Address] = Counter()  # of those probed
         # Without it the kernel would look for one of the link's, and refuse to send while
         # those are still under detection themselves.
         self._sender = PacketSender(interface=interface, source=sender)
@@ -95,10 +97,12 @@ class Neighbours:
         group = solicited_node_group(address)
         if address not in self._probed:
             self._probed.add(address)
-            # In too many groups, or with a neighbour's group in common, it still hears the
-            # one who has the address, and misses only one who begins to want it.
-            with suppress(OSError):
-                self._socket.join(group, self._index)
+            self._groups[group] += 1
+            # In too many groups, it still hears the one who has the address, and misses only
+            # one who begins to want it.
+            if self._groups[group] == 1:
+                with suppress(OSError):
+                    self._socket.join(group, self._index)
         nonce = UnknownNeighborOption(type=_NONCE, data=self._nonce)
         solicitation = NeighborSolicitation(target=address, options=(nonce,))
         return self._send(solicitation, _UNSPECIFIED, group)
@@ -108,7 +112,9 @@ class Neighbours:
         if address in self._probed:
             self._probed.discard(address)
             group = solicited_node_group(address)
-            if all(solicited_node_group(other) != group for other in self._probed):
+            self._groups[group] -= 1
+            if not self._groups[group]:
+                del self._groups[group]
                 with suppress(OSError):
                     self._socket.leave(group, self._index)
 
