@@ -132,6 +132,12 @@ def test_rfc5648_4_2_the_o_flag_means_nothing_without_a_bid_option(bench: Bench)
     assert bench.bound() == {None: LTE}
 
 
+@pytest.mark.requirement("S4.2-01")
+def test_rfc6602_with_p_the_bit_of_o_is_another_flag(bound: Bench) -> None:
+    bound.send(bid(7, WIFI), flags=OVERWRITE | UpdateFlag.PROXY)
+    assert bound.bound() == {1: LTE, 2: WIFI, 3: SAT, 7: WIFI}
+
+
 @pytest.mark.requirement("S4.2-04")
 def test_rfc5648_4_2_unassigned_flag_bits_are_ignored(bench: Bench) -> None:
     assert statuses(bench.send(bid(1, LTE), flags=UpdateFlag(REGISTER | 0x3F)))[0] == 0

@@ -112,11 +112,16 @@ def _refusal_of_identifiers(
         return BindingStatus.MCOA_PROHIBITED
     if len(identifiers) > 1 and not policy.bulk:
         return BindingStatus.MCOA_BULK_REGISTRATION_PROHIBITED
-    overwrites = UpdateFlag.OVERWRITE in request.update.flags
+    overwrites = _overwrites(request.update)
     plain_stands = request.entry is not None and request.entry.is_plain
     if plain_stands and not overwrites and not request.is_deregistration:
         return BindingStatus.MCOA_NON_MCOA_BINDING_EXISTS
     return None
+
+
+def _overwrites(update: BindingUpdate) -> bool:
+    """Read the O flag, whose bit means another thing in a proxy registration (RFC 6602)."""
+    return update.flags & (UpdateFlag.OVERWRITE | UpdateFlag.PROXY) == UpdateFlag.OVERWRITE
 
 
 def _grant(request: Request, policy: HomeAgentPolicy) -> tuple[int, BindingStatus]:
@@ -189,7 +194,7 @@ def _decide_identifiers(
     bindings: dict[int, Binding] = {
         binding.bid: binding for binding in request.held if binding.bid is not None
     }
-    overwrites = UpdateFlag.OVERWRITE in request.update.flags and lifetime_s > 0
+    overwrites = _overwrites(request.update) and lifetime_s > 0
     after: dict[int, Binding] = {} if overwrites else dict(bindings)
     statuses: list[BindingStatus] = []
     named: set[int] = set()
