@@ -166,6 +166,10 @@ class HomeLink:
         self._detections[home_address] = loop.call_later(
             DETECTION_LIMIT_S, self._end_detection, home_address
         )
+        if any(each.address == home_address for each in self._state.addresses):
+            # The kernel does not hear our probe, and would not answer it.
+            loop.call_soon(self._claimed, home_address)
+            return
         if self._neighbours is not None:
             self._neighbours.probe(home_address)
 

@@ -19,7 +19,7 @@ from mcoa.runtime.undo import Journal
 from mcoa.wire.icmpv6 import parse_icmpv6
 from mcoa.wire.icmpv6_neighbor import NeighborAdvertisement, NeighborSolicitation
 from mcoa.wire.neighbor_discovery import TargetLinkLayerAddress
-from netns.runtime.packets import PREFIX, plain
+from netns.runtime.packets import NODE, PREFIX, plain
 from netns.runtime.pair import Pair, collected, until
 
 pytestmark = pytest.mark.netns
@@ -175,6 +175,22 @@ def test_rfc4862_5_4_an_address_in_use_is_found(pair: Pair) -> None:
 
 
 PREFIX_GROUP = IPv6Address("ff02::1:ff00:100")
+
+
+def test_our_own_address_on_the_link_is_in_use(pair: Pair) -> None:
+    pair.address()
+
+    async def scenario() -> None:
+        agent = Agent.open(pair)
+        home_link = agent.link()
+        home_link.detect(NODE)
+        home_link.detect(FREE)
+        await until(lambda: bool(agent.duplicates))
+        await asyncio.sleep(0.2)
+        assert agent.duplicates == [NODE]
+        agent.close(home_link)
+
+    pair.run(scenario)
 
 
 def test_rfc4862_5_4_one_who_tries_at_the_same_time_is_found(pair: Pair) -> None:
