@@ -176,10 +176,8 @@ class MobileNodeService:
             prepare_uplink(uplink.interface, self._journal)
         usable = state.up and state.default_route
         addresses = state.care_of_addresses if usable else ()
-        if addresses:
-            self._steer()
-            uplink.use(addresses, self._mtu(name, state))
-            self._capture.attach(uplink.interface, state.index)
+        if addresses and not self._take_up(name, state):
+            addresses = ()
         actions = self.engine.links_changed(name, addresses, self._driver.now)
         self._driver.run(actions)
         if not addresses:
@@ -192,6 +190,18 @@ class MobileNodeService:
             up=state.up,
             addresses=" ".join(map(str, addresses)) or None,
         )
+
+    def _take_up(self, name: str, state: LinkState) -> bool:
+        """Begin to use a link; False when it has gone since, as an announcement will tell."""
+        self._steer()
+        uplink = self._uplinks[name]
+        try:
+            uplink.use(state.care_of_addresses, self._mtu(name, state))
+            self._capture.attach(uplink.interface, state.index)
+        except OSError as error:
+            self._events.log.warning("link-refused", link=name, reason=error.strerror)
+            return False
+        return True
 
     def _steer(self) -> None:
         """Bring the kernel's routes in line with the links."""

@@ -1,7 +1,9 @@
 """Both daemons in the network of figure 1, and what a test asks and tells them."""
 
 import errno
+import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -111,6 +113,17 @@ def laboratory(
                 built.nodes.start_node()
                 built.until_registered()
             yield built
+
+
+@contextmanager
+def frozen(lab: Laboratory, name: str) -> Iterator[None]:
+    """Let a daemon do nothing for a while."""
+    pid = lab.status(name)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def until(

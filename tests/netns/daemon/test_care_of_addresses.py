@@ -1,5 +1,6 @@
 """Care-of addresses come, change and go, and the bindings follow."""
 
+import socket
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import UpdateFlag
-from netns.daemon.laboratory import Laboratory, Udp, answers, until
+from netns.daemon.laboratory import Laboratory, Udp, answers, frozen, until
 from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
@@ -155,13 +156,39 @@ def test_an_interface_may_be_unplugged_and_put_back(lab: Laboratory, link: str) 
     assert is_served(lab, 7)
 
 
-def test_an_interface_that_is_replaced_at_once_is_used_again(lab: Laboratory) -> None:
-    """No event loop sees it missing: both announcements may be read together."""
+def test_an_interface_that_comes_back_with_another_number_is_used_again(
+    lab: Laboratory,
+) -> None:
+    number = lab.mobile_node.call(lambda: socket.if_nametoindex("sat"))
     unplug(lab.network, "sat")
+    lab.mobile_node.ip(f"link add taken0 index {number} type veth peer name taken1")
     plug_in(lab.network, "sat")
-    until(lambda: lab.status(NODE)["links"][2]["state"] != "up", "no router yet", 1.0)
+    assert lab.mobile_node.call(lambda: socket.if_nametoindex("sat")) != number
     lab.until_registered()
-    assert is_served(lab, 8)
+    lab.mobile_node.ip("link del taken0")
+    lab.until_registered()
+    assert is_served(lab, 7)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_befell_an_interface_while_the_daemon_was_busy_is_seen(
+    lab: Laboratory, *, there: bool
+) -> None:
+    """It is gone, back and perhaps gone again, all in one reading of the announcements."""
+    with frozen(lab, NODE):
+        unplug(lab.network, "wifi")
+        plug_in(lab.network, "wifi")
+        until(lambda: "wifi" in lab.network.care_of_addresses(), "an address")
+        time.sleep(0.1)  # for its default route
+        lab.mobile_node.ip(f"link set wifi txqueuelen {900 + there}")  # is announced, too
+        if not there:
+            unplug(lab.network, "wifi")
+    if not there:
+        lab.until_registered("lte", "sat")
+        plug_in(lab.network, "wifi")
+    lab.until_registered()
+    assert is_served(lab, 8 + there)
+    assert "internal-fault" not in lab.nodes.log(NODE).read_text("utf-8")
 
 
 def test_updates_leave_a_link_whose_former_network_was_the_agents(lab: Laboratory) -> None:
@@ -184,7 +211,7 @@ def test_updates_leave_a_link_whose_former_network_was_the_agents(lab: Laborator
         if isinstance(message, BindingUpdate) and sighting.source in ELSEWHERE
     ]
     assert "lte" in {each.place for each in updates}
-    assert is_served(lab, 9)
+    assert is_served(lab, 10)
 
 
 def test_no_bid_ever_went_to_another_link(lab: Laboratory) -> None:

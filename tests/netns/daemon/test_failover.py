@@ -1,11 +1,9 @@
 """Flows stay on their path while it lives, and leave it at once when it dies."""
 
-import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from mcoa.lab.nodes import AGENT
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
-from netns.daemon.laboratory import Laboratory, Udp, until
+from netns.daemon.laboratory import Laboratory, Udp, frozen, until
 from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
@@ -98,17 +96,6 @@ class Conversations:
                 silence_s = now - self.answered_s[number]
                 self.silence_s[number] = max(self.silence_s[number], silence_s)
                 self.answered_s[number] = now
-
-
-@contextmanager
-def frozen(lab: Laboratory, name: str) -> Iterator[None]:
-    """Let a daemon do nothing for a while."""
-    pid = lab.status(name)["pid"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def carriers(counts: FlowCounts, flows: Sequence[Flow]) -> list[str]:
