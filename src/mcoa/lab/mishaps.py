@@ -50,16 +50,16 @@ def roam(network: Network, name: str, prefix: IPv6Network, *, router: int) -> No
     network.restore(name)
 
 
-def unplug(network: Network, name: str) -> None:
-    """Take the interface of a link out of the mobile node."""
+def unplug(network: Network, name: str, *, node: str = MOBILE_NODE) -> None:
+    """Take an interface out of a node."""
     drawer = _drawer(network)
-    network[MOBILE_NODE].ip(f"link set {name} netns {drawer.full_name}")
+    network[node].ip(f"link set {name} netns {drawer.full_name}")
 
 
-def plug_in(network: Network, name: str) -> None:
+def plug_in(network: Network, name: str, *, node: str = MOBILE_NODE) -> None:
     """Put an interface back; it has the number it had, unless that is taken, and no address."""
-    _drawer(network).ip(f"link set {name} netns {network[MOBILE_NODE].full_name}")
-    network[MOBILE_NODE].ip(f"link set {name} up")
+    _drawer(network).ip(f"link set {name} netns {network[node].full_name}")
+    network[node].ip(f"link set {name} up")
 
 
 def narrow(network: Network, name: str, mtu: int) -> None:

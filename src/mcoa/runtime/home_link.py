@@ -183,8 +183,8 @@ class HomeLink:
             self._neighbours = None
         if state.index == 0:
             return
-        if self._neighbours is None:
-            self._prepare()
+        if self._neighbours is None and not self._prepare():
+            return
         if is_another or (state.up and not before.up):
             # The kernel forgets proxy entries when a device is switched off.
             self._attract()
@@ -192,22 +192,27 @@ class HomeLink:
     def _attract(self) -> None:
         self._put_off([self.address, *self._homes])
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> bool:
+        """Begin on a new interface; False when it has gone since, as an announcement will tell."""
         # The setting of all lets probes of reachability, which are unicast, reach the kernel's
         # proxy; that of the device alone would have them routed to mip0.
         self._journal.change_setting(device_setting("all", "proxy_ndp"), "1")
         self._journal.change_setting(device_setting(self.interface, "proxy_ndp"), "1")
         # In 1/100 s. A kernel delays its answers for others at random by up to so long.
         self._journal.change_setting(neighbour_setting(self.interface, "proxy_delay"), "0")
-        self._neighbours = Neighbours(
-            self.interface,
-            self._state.index,
-            self._state.mac,
-            sender=self.address,
-            claimed=self._claimed,
-        )
+        try:
+            self._neighbours = Neighbours(
+                self.interface,
+                self._state.index,
+                self._state.mac,
+                sender=self.address,
+                claimed=self._claimed,
+            )
+        except OSError:
+            return False
         for home_address in self._detections:
             self._neighbours.probe(home_address)
+        return True
 
     def _claimed(self, home_address: IPv6Address) -> None:
         if home_address in self._detections:
