@@ -117,3 +117,42 @@ def test_without_disk_nothing_is_promised_and_the_record_is_tried_again() -> Non
     desk = run(scenario)
     assert [fault.errno for fault in desk.faults] == [28]
     assert desk.journal == [("written", [HOME])]
+
+
+def test_a_failed_disk_is_tried_once_a_second_however_many_ask() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.failures = 1000
+        for _ in range(50):
+            desk.outbox.remember(HOME)
+            desk.outbox.post(b"yes")
+            desk.outbox.flush()
+            await asyncio.sleep(0.004)
+        assert len(desk.faults) == 1
+
+    run(scenario)
+
+
+def test_waiting_for_a_disk_that_does_not_come_back_has_an_end() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.failures = 1 << 30
+        desk.outbox.remember(HOME)
+        desk.outbox.post(b"yes")
+        await desk.outbox.drain(patience_s=0.05)
+        assert desk.outbox.unsent == 1
+
+    assert run(scenario).journal == []
+
+
+def test_packets_do_not_pile_up_before_a_disk_that_hangs() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.turn.clear()
+        desk.outbox.remember(HOME)
+        desk.outbox.flush()
+        for _ in range(70_000):
+            desk.outbox.post(b"no")
+        assert len(desk.outbox._waiting) == 1 << 16
+        assert desk.outbox.unsent == 70_000 - (1 << 16)
+        desk.turn.set()
+        await desk.outbox.drain()
+
+    assert len(run(scenario).journal) == 1 + (1 << 16)

@@ -89,6 +89,16 @@ def test_rfc4443_2_4_nobody_is_answered_by_multicast() -> None:
     assert caught.value.answer is None
 
 
+@pytest.mark.parametrize(("kind", "answered"), [(4, False), (127, False), (128, True)])
+def test_rfc4443_2_4_no_error_is_answered_with_an_error(kind: int, answered: bool) -> None:
+    options = bytes((58, 0, 0x9F, 4)) + bytes(4)  # an option that nobody knows
+    body = options + bytes((kind,)) + bytes(7)
+    whole = b"\x60\0\0\0" + len(body).to_bytes(2) + bytes((60, 64))
+    with pytest.raises(SignallingError, match="option 159") as caught:
+        parse_signalling(whole + LTE.packed + AGENT.packed + body)
+    assert (caught.value.answer is not None) == answered
+
+
 def test_an_unknown_message_reaches_the_engine() -> None:
     unknown = UnknownMessage(type=99, data=bytes(2))
     octets = emit_signalling(Send(message=unknown, envelope=ENVELOPE))

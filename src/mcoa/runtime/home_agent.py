@@ -14,6 +14,7 @@ from time import time
 
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.dataplane.home_agent import HomeAgentForwarder
+from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
@@ -44,6 +45,12 @@ from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStat
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS
+from mcoa.wire.messages import BindingError
+
+# Of packets about packets that make no sense, whose sources anybody can forge.
+_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
+
+_DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
 
 def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
@@ -103,6 +110,7 @@ class HomeAgentService:
             rng=rng,
         )
         self._refresher = Refresher(self.engine)
+        self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
         self._inbox: list[bytes] = []
         self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now
@@ -156,7 +164,7 @@ class HomeAgentService:
         now = self._driver.now
         take, refresh = self._forwarder.from_device, self._refresher.answer
         for packet in packets:
-            if packet[6] != DESTINATION_OPTIONS:
+            if packet[6:7] != _DESTINATION_OPTIONS:
                 take(packet, now)
                 continue
             if self._inbox:
@@ -182,7 +190,7 @@ class HomeAgentService:
                 received = parse_signalling(packet)
             except SignallingError as error:
                 self._events.no_message(str(error), packet[8:24])
-                if error.answer is not None:
+                if error.answer is not None and self._complaints.allows(now):
                     self._tun.send(error.answer)
                 continue
             actions += self.engine.receive(received, now)
@@ -191,6 +199,10 @@ class HomeAgentService:
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
+                case Send(message=BindingError()) if not self._complaints.allows(
+                    self._driver.now
+                ):
+                    pass
                 case Send():
                     self._outbox.post(emit_signalling(action))
                 case Remember(home_address=home_address):
@@ -242,7 +254,10 @@ class HomeAgentService:
 
     def _not_written(self, error: OSError) -> None:
         self._events.counts["store-failures"] += 1
-        self._events.log.error("store-failed", reason=error.strerror or str(error))
+        # Each update that comes while the disk fails is another reason.
+        self._events.log.remote(
+            "store-failed", level=Level.ERROR, reason=error.strerror or str(error)
+        )
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", device=self._tun.name, reason=str(error))
@@ -270,7 +285,8 @@ class HomeAgentService:
             bindings_total=sum(len(entry.bindings) for entry in cache),
             links=(self._home_link_status(),),
             flows=FlowsStatus(total=snapshot.flows),
-            counters=self._events.counters(snapshot),
+            counters=self._events.counters(snapshot)
+            | {"acknowledgements-unsent": self._outbox.unsent},
         )
 
     def _home_link_status(self) -> LinkStatus:

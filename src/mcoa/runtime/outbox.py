@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 Batch = Sequence[tuple[bytes, bytes]]
 
 RETRY_S = 1.0
+PATIENCE_S = 3.0
+
+_MOST_WAITING = 1 << 16  # packets; while a disk hangs, mobile nodes go on asking
 
 
 class Outbox:
@@ -22,6 +25,9 @@ class Outbox:
         send: sends a packet at once.
         failed: told why records could not be written. Their packets are not sent: the
             mobile nodes will ask again.
+
+    Attributes:
+        unsent: packets given up, for a disk that failed or was too slow.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Outbox:
         self._waiting: list[bytes] = []
         self._is_writing = False
         self._retry: asyncio.TimerHandle | None = None
+        self.unsent = 0
 
     def remember(self, home_address: bytes) -> None:
         """Write the record of a home address before any packet that comes after."""
@@ -49,14 +56,19 @@ class Outbox:
 
     def post(self, packet: bytes) -> None:
         """Send a packet, now or when the records marked so far are written."""
-        if self._unwritten or self._is_writing:
+        if not self._unwritten and not self._is_writing:
+            self._send(packet)
+        elif len(self._waiting) < _MOST_WAITING:
             self._waiting.append(packet)
         else:
-            self._send(packet)
+            self.unsent += 1
 
     def flush(self) -> None:
-        """Begin to write; to be called at the end of a batch of events."""
-        if self._is_writing or not self._unwritten:
+        """Begin to write; to be called at the end of a batch of events.
+
+        A disk that has just failed is left in peace for a second.
+        """
+        if self._is_writing or self._retry is not None or not self._unwritten:
             return
         homes, self._unwritten = list(self._unwritten), {}
         packets, self._waiting = self._waiting, []
@@ -65,9 +77,10 @@ class Outbox:
         written = self._loop.run_in_executor(self._writer, self._commit, batch)
         written.add_done_callback(lambda done: self._written(done, homes, packets))
 
-    async def drain(self) -> None:
-        """Wait until everything is written and sent."""
-        while self._is_writing or self._unwritten:
+    async def drain(self, patience_s: float = PATIENCE_S) -> None:
+        """Wait until everything is written and sent, or the patience is at its end."""
+        end_s = self._loop.time() + patience_s
+        while (self._is_writing or self._unwritten) and self._loop.time() < end_s:
             self.flush()
             await asyncio.sleep(0.001)
 
@@ -90,10 +103,15 @@ class Outbox:
                 self._release()
             case OSError() as error:
                 self._failed(error)
+                self.unsent += len(packets)
                 self._unwritten.update(dict.fromkeys(homes))
-                self._retry = self._loop.call_later(RETRY_S, self.flush)
+                self._retry = self._loop.call_later(RETRY_S, self._try_again)
             case other:
                 raise other
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.flush()
 
     def _release(self) -> None:
         if self._unwritten:

@@ -1,5 +1,6 @@
 """Signalling packets: octets to and from what engines exchange (RFC 6275 §9.2)."""
 
+from mcoa.dataplane.icmp import is_answerable
 from mcoa.engine.actions import Envelope, Received, Send
 from mcoa.wire import signalling as wire
 from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6
@@ -81,10 +82,9 @@ def _problem(packet: bytes, error: ParseError, start: int) -> bytes | None:
     """Return the Parameter Problem for a fault `start` octets before `error.offset`."""
     if error.disposition is not Disposition.PARAMETER_PROBLEM:
         return None
-    source, destination = packet[8:24], packet[24:40]
-    # Nothing that could reach many, or nobody, is ever answered (RFC 4443 §2.4 (e)).
-    if source[0] == 0xFF or destination[0] == 0xFF or not any(source):
+    if not is_answerable(packet):
         return None
+    source, destination = packet[8:24], packet[24:40]
     room = _LONGEST_ANSWER - HEADER_LENGTH - 8
     message = ParameterProblem(
         pointer=start + error.offset, code=error.code, invoking_packet=packet[:room]

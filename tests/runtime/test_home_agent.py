@@ -1,0 +1,211 @@
+"""A home agent's service without its kernel: what strangers and a bad disk can do to it."""
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from errno import ENOSPC
+from ipaddress import IPv6Address
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from mcoa.engine.actions import Envelope, Send
+from mcoa.runtime import home_agent
+from mcoa.runtime.config_models import HomeAgentConfiguration
+from mcoa.runtime.end import End
+from mcoa.runtime.home_agent import HomeAgentService
+from mcoa.runtime.links import ABSENT_LINK
+from mcoa.runtime.log import EventLog
+from mcoa.runtime.signalling import emit_signalling
+from mcoa.wire.checksum import MOBILITY_HEADER, upper_layer_checksum
+from mcoa.wire.messages import BindingUpdate, Message, UnknownMessage
+from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.registry import UpdateFlag
+
+AGENT = IPv6Address("2001:db8:1::1")
+HOME = IPv6Address("2001:db8:1::100")
+LTE = IPv6Address("2001:db8:a::1")
+
+
+class Device:
+    """Takes the place of `mip0`."""
+
+    name, index = "mip0", 5
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    @classmethod
+    def open(cls, *_arguments: object, **_options: object) -> "Device":
+        return cls()
+
+    def send(self, packet: bytes) -> bool:
+        self.written.append(packet)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Link:
+    """Takes the place of the home link, on which nobody is."""
+
+    interface, state = "eth0", ABSENT_LINK
+
+    def __init__(self, *_arguments: object, **_options: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def proxy(self, _home_address: IPv6Address, *, active: bool) -> None:
+        pass
+
+    def detect(self, _home_address: IPv6Address) -> None:
+        pass
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], "Agent"]]:
+    monkeypatch.setattr(home_agent, "Tun", Device)
+    monkeypatch.setattr(home_agent, "HomeLink", Link)
+    made: list[Agent] = []
+
+    def make() -> Agent:
+        made.append(Agent(tmp_path / f"{len(made)}"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.service.close()
+
+
+class Agent:
+    """A service, and what it wrote; to be made on a running loop."""
+
+    def __init__(self, directory: Path) -> None:
+        configuration = HomeAgentConfiguration.model_validate(
+            {
+                "role": "home-agent",
+                "name": "agent",
+                "security": "none",
+                "runtime_directory": str(directory),
+                "state_directory": str(directory),
+                "home-agent": {
+                    "address": str(AGENT),
+                    "home_link": "eth0",
+                    "home_prefixes": ["2001:db8:1::/64"],
+                    "duplicate_address_detection": False,
+                },
+            }
+        )
+        self.lines = io.StringIO()
+        log = EventLog(self.lines, monotonic=lambda: 0.0, wall_clock=lambda: 0.0)
+        self.service = HomeAgentService(
+            configuration,
+            netlink=None,  # type: ignore[arg-type]
+            journal=None,  # type: ignore[arg-type]
+            log=log,
+            end=End(),
+        )
+
+    @property
+    def written(self) -> list[bytes]:
+        device = self.service._tun
+        assert isinstance(device, Device)
+        return device.written
+
+    def take(self, *packets: bytes) -> None:
+        self.service._packets(list(packets))
+
+
+def message(value: Message, source: IPv6Address = LTE) -> bytes:
+    envelope = Envelope(source=source, destination=AGENT, home_address=HOME)
+    return emit_signalling(Send(message=value, envelope=envelope))
+
+
+def update(sequence: int) -> bytes:
+    return message(
+        BindingUpdate(
+            sequence=sequence,
+            flags=UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME,
+            lifetime_s=60,
+            options=(BindingIdentifier(bid=1, care_of_address=LTE),),
+        )
+    )
+
+
+def with_payload_protocol(packet: bytes, protocol: int) -> bytes:
+    header = bytes((protocol,)) + packet[65:68] + b"\0\0" + packet[70:]
+    checksum = upper_layer_checksum(header, HOME.packed, AGENT.packed, MOBILITY_HEADER)
+    return packet[:64] + header[:4] + checksum.to_bytes(2) + header[6:]
+
+
+UNKNOWN = UnknownMessage(type=99, data=bytes(10))
+MALFORMED = with_payload_protocol(update(1), 58)
+
+Maker = Callable[[], Agent]
+
+
+def test_octets_that_are_no_packet_stand_in_nobodys_way(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        made.take(b"", b"\x60", bytes(6), bytes(7), bytes(39), update(1))
+        assert len(made.service.engine.bindings(HOME)) == 1
+        await made.service.stop()
+        assert len(made.written) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_mutated_packet_stands_in_nobodys_way(agent: Maker, seed: int) -> None:
+    rng = Random(seed)
+
+    async def scenario() -> None:
+        made = agent()
+        for sequence in range(1, 100):
+            octets = bytearray(rng.choice((update(sequence), message(UNKNOWN), MALFORMED)))
+            for _ in range(rng.randint(1, 4)):
+                octets[rng.choice((6, 40, 64, rng.randrange(len(octets))))] = rng.randrange(256)
+            made.take(bytes(octets[: rng.randint(1, len(octets))]), bytes(octets))
+        made.take(update(0x4000))
+        assert made.service.engine.bindings(HOME)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("nonsense", [message(UNKNOWN), MALFORMED], ids=["unknown", "bad"])
+def test_rfc4443_2_4_complaints_are_limited_in_rate(agent: Maker, nonsense: bytes) -> None:
+    async def scenario() -> None:
+        made = agent()
+        for _ in range(20):
+            made.take(*[nonsense] * 50)
+        assert 50 <= len(made.written) < 150
+        assert made.lines.getvalue().count("\n") < 10
+        assert 1000 in made.service.status().counters.values()
+
+    asyncio.run(scenario())
+
+
+def test_a_disk_that_fails_fills_no_log(agent: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        made = agent()
+        outbox = made.service._outbox
+
+        def fail(_batch: object) -> None:
+            raise OSError(ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(outbox, "_commit", fail)
+        for sequence in range(1, 50):
+            made.take(update(sequence))
+            await asyncio.sleep(0.002)
+            monkeypatch.setattr(outbox, "_retry", None)  # a second has passed
+        assert made.written == []
+        counters = made.service.status().counters
+        assert counters["store-failures"] > 20
+        assert counters["acknowledgements-unsent"] > 20
+        assert made.lines.getvalue().count("store-failed") == 5
+
+    asyncio.run(scenario())
