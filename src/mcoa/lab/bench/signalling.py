@@ -30,7 +30,7 @@ class Plan:
         small, large: bindings of the two agents.
     """
 
-    rounds: int = 15
+    rounds: int = 21
     messages: int = 2000
     packets: int = 4096
     small: int = 1_000
