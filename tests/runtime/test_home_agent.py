@@ -183,7 +183,7 @@ def test_rfc4443_2_4_complaints_are_limited_in_rate(agent: Maker, nonsense: byte
         for _ in range(20):
             made.take(*[nonsense] * 50)
         assert 50 <= len(made.written) < 150
-        assert made.lines.getvalue().count("\n") < 10
+        assert made.lines.getvalue().count("\n") < 30
         assert 1000 in made.service.status().counters.values()
 
     asyncio.run(scenario())
@@ -206,6 +206,6 @@ def test_a_disk_that_fails_fills_no_log(agent: Maker, monkeypatch: pytest.Monkey
         counters = made.service.status().counters
         assert counters["store-failures"] > 20
         assert counters["acknowledgements-unsent"] > 20
-        assert made.lines.getvalue().count("store-failed") == 5
+        assert made.lines.getvalue().count("store-failed") == 20
 
     asyncio.run(scenario())

@@ -38,7 +38,7 @@ class _Bucket:
 class RateLimit:
     """How many lines of one remote-triggered event pass: `burst` at once, then `per_second`."""
 
-    burst: int = 5
+    burst: int = 20
     per_second: float = 0.2
 
 

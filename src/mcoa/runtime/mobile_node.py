@@ -32,7 +32,7 @@ from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkWatcher, describe_link
-from mcoa.runtime.log import EventLog
+from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.readiness import deliver
@@ -184,8 +184,10 @@ class MobileNodeService:
             uplink.close()
             self._steer()
         self._paths_changed(self.engine.paths())  # an MTU may be another
-        self._events.log.info(
+        # Routers say what they like, as often as they like; so do agents, further below.
+        self._events.log.remote(
             "link-changed",
+            level=Level.INFO,
             link=name,
             up=state.up,
             addresses=" ".join(map(str, addresses)) or None,
@@ -199,7 +201,7 @@ class MobileNodeService:
             uplink.use(state.care_of_addresses, self._mtu(name, state))
             self._capture.attach(uplink.interface, state.index)
         except OSError as error:
-            self._events.log.warning("link-refused", link=name, reason=error.strerror)
+            self._events.log.remote("link-refused", link=name, reason=error.strerror)
             return False
         return True
 
@@ -213,7 +215,7 @@ class MobileNodeService:
         )
         states = {self._numbers[name]: state for name, state in self._states.items()}
         for refusal in self._routing.converge(states, home):
-            self._events.log.warning(
+            self._events.log.remote(
                 "route-refused", what=refusal.what, reason=refusal.error.strerror
             )
 
@@ -303,8 +305,9 @@ class MobileNodeService:
         self._paths = paths
         self._bids = {path.care_of_address: path.bid for path in paths}
         self._forwarder.table.replace(home_address.packed, paths)
-        self._events.log.info(
+        self._events.log.remote(
             "paths-changed",
+            level=Level.INFO,
             paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
         )
 

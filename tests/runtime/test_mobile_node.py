@@ -1,0 +1,197 @@
+"""A mobile node's service without its kernel: what strangers, routers and agents can do to it."""
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address, IPv6Network
+from random import Random
+
+import pytest
+
+from mcoa.engine.actions import Envelope, Send
+from mcoa.runtime import mobile_node
+from mcoa.runtime.config_models import MobileNodeConfiguration
+from mcoa.runtime.end import End
+from mcoa.runtime.links import LinkAddress, LinkState
+from mcoa.runtime.log import EventLog
+from mcoa.runtime.mobile_node import MobileNodeService
+from mcoa.runtime.signalling import emit_signalling
+from mcoa.runtime.sockets import IcmpPacket
+from mcoa.wire.messages import BindingAcknowledgement, BindingError, Message
+from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.registry import BindingErrorStatus
+
+AGENT = IPv6Address("2001:db8:1::1")
+HOME = IPv6Address("2001:db8:1::100")
+PEER = IPv6Address("2001:db8:9::9")
+LTE = IPv6Address("2001:db8:a::1")
+NETWORK = IPv6Network("2001:db8:a::/64")
+
+
+class Anything:
+    """Takes the place of each part that would need a kernel."""
+
+    interface, index, mtu = "wwan0", 5, 1500
+
+    def __init__(self, *_arguments: object, **_options: object) -> None:
+        self.sent: list[bytes] = []
+
+    @classmethod
+    def open(cls, *_arguments: object, **_options: object) -> "Anything":
+        return cls()
+
+    def send(self, packet: bytes, *_to: object) -> int:
+        self.sent.append(packet)
+        return 0
+
+    def converge(self, *_arguments: object) -> tuple[()]:
+        return ()
+
+    def _nothing(self, *_arguments: object) -> None:
+        pass
+
+    use = attach = close = _nothing
+
+
+class Node:
+    """A service with one link; to be made on a running loop."""
+
+    def __init__(self) -> None:
+        configuration = MobileNodeConfiguration.model_validate(
+            {
+                "role": "mobile-node",
+                "name": "node",
+                "security": "none",
+                "mobile-node": {"home_address": str(HOME), "home_agent": str(AGENT)},
+                "link": [{"name": "lte", "interface": "wwan0", "bid": 1}],
+            }
+        )
+        self.lines = io.StringIO()
+        log = EventLog(self.lines, monotonic=lambda: 0.0, wall_clock=lambda: 0.0)
+        self.service = MobileNodeService(
+            configuration,
+            netlink=None,  # type: ignore[arg-type]
+            journal=None,  # type: ignore[arg-type]
+            log=log,
+            end=End(),
+        )
+        self.link(LTE)
+
+    def link(self, *addresses: IPv6Address) -> None:
+        state = LinkState(
+            up=True,
+            addresses=tuple(LinkAddress(address=each, prefix=NETWORK) for each in addresses),
+            default_route=True,
+            index=7,
+        )
+        self.service._link_changed("lte", state)
+
+    def acknowledge(self, *, lifetime_s: int = 300) -> None:
+        outstanding = self.service.engine.outstanding
+        assert outstanding is not None
+        answer = BindingAcknowledgement(
+            sequence=outstanding.sequence,
+            lifetime_s=lifetime_s,
+            options=(BindingIdentifier(bid=1),),
+        )
+        self.service._from_capture([message(answer)])
+
+
+def message(value: Message) -> bytes:
+    envelope = Envelope(source=AGENT, destination=LTE, routing_header_home_address=HOME)
+    return emit_signalling(Send(message=value, envelope=envelope))
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Node]]:
+    parts = ("Tun", "Silencer", "IcmpSocket", "Routing", "LinkWatcher", "Uplink")
+    for name in (*parts, "_open_capture", "prepare_uplink"):
+        monkeypatch.setattr(mobile_node, name, Anything)
+    made: list[Node] = []
+
+    def make() -> Node:
+        made.append(Node())
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.service.close()
+
+
+Maker = Callable[[], Node]
+
+
+def octets_of(rng: Random) -> bytes:
+    """Something that looks like a packet to or from our addresses, or like half of one."""
+    address = [each.packed for each in (AGENT, HOME, LTE, PEER, IPv6Address("ff02::1"))]
+    answer = BindingAcknowledgement(sequence=rng.randrange(0x10000), lifetime_s=60)
+    error = BindingError(status=BindingErrorStatus(rng.randrange(4)), home_address=HOME)
+    payload = rng.choice((message(answer)[64:], message(error)[64:], rng.randbytes(30), b""))
+    if rng.random() < 0.4:
+        header = bytes((rng.choice((6, 41, 58, 135)), rng.randrange(3)))
+        payload = (
+            header + rng.choice((b"\2\1\0\0\0\0" + address[1], rng.randbytes(22))) + payload
+        )
+    protocol = rng.choice((0, 6, 17, 41, 43, 44, 51, 58, 60, 135, rng.randrange(256)))
+    head = b"\x60\0\0\0" + len(payload).to_bytes(2) + bytes((protocol, rng.randrange(256)))
+    octets = bytearray(head + rng.choice(address) + rng.choice(address) + payload)
+    for _ in range(rng.randrange(3)):
+        octets[rng.randrange(len(octets))] = rng.randrange(256)
+    return bytes(octets[: rng.choice((len(octets), rng.randrange(len(octets) + 1)))])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int) -> None:
+    rng = Random(seed)
+
+    async def scenario() -> None:
+        made = node()
+        await asyncio.sleep(0)
+        made.acknowledge()
+        service, paths = made.service, made.service.engine.paths()
+        for _ in range(300):
+            octets = octets_of(rng)
+            source, destination = (
+                rng.choice((AGENT, LTE, HOME, PEER)).packed for _ in range(2)
+            )
+            service._from_device([octets])
+            service._from_tunnel([(octets, source, destination, rng.randrange(256))])
+            quoted = rng.randbytes(8) + octets
+            service._icmp_errors(
+                [
+                    IcmpPacket(
+                        message=quoted, source=PEER, destination=LTE, hop_limit=64, index=7
+                    )
+                ]
+            )
+        assert service.engine.paths() == paths
+        for _ in range(300):
+            service._from_capture([octets_of(rng)])
+
+    asyncio.run(scenario())
+
+
+def test_a_router_that_changes_its_mind_fills_no_log(node: Maker) -> None:
+    async def scenario() -> None:
+        made = node()
+        for number in range(200):
+            made.link(*(() if number % 2 else (IPv6Address(LTE + number),)))
+        assert made.lines.getvalue().count("\n") < 60
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_that_forgets_again_and_again_fills_no_log(node: Maker) -> None:
+    async def scenario() -> None:
+        made = node()
+        forgot = BindingError(
+            status=BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS, home_address=HOME
+        )
+        for _ in range(200):
+            if made.service.engine.outstanding is not None:
+                made.acknowledge()
+            made.service._from_capture([message(forgot)])
+            made.service._driver.run(made.service.engine.handle_timer(1e9))
+        assert made.lines.getvalue().count("\n") < 80
+
+    asyncio.run(scenario())
