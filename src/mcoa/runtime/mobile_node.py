@@ -125,6 +125,13 @@ class MobileNodeService:
             netlink=netlink,
             disturbed=self._steer,
         )
+        # Others may take the home address off the device, or switch it off.
+        self._device_watcher = LinkWatcher(
+            {self._tun.name: self._tun.name},
+            lambda _name, _state: self._steer(),
+            netlink=netlink,
+            groups=("link", "address"),
+        )
         self._stopped = asyncio.Event()
         self._undeliver: list[Callable[[], None]] = []
 
@@ -136,6 +143,7 @@ class MobileNodeService:
             deliver(self._errors, self._icmp_errors, self._device_lost),
         ]
         self._watcher.start()
+        self._device_watcher.start()
 
     async def stop(self) -> None:
         """De-register; give up when the home agent does not answer."""
@@ -149,6 +157,7 @@ class MobileNodeService:
     def close(self) -> None:
         """Let go of everything."""
         self._watcher.close()
+        self._device_watcher.close()
         for undeliver in self._undeliver:
             undeliver()
         self._driver.close()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from mcoa.lab.flows import FlowCounts, FlowTally
+from mcoa.lab.namespaces import run
 from mcoa.lab.nodes import AGENT
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
-from netns.daemon.laboratory import Laboratory, Udp, frozen, until
+from netns.daemon.laboratory import Laboratory, Udp, answers, frozen, until
 from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
@@ -236,6 +237,28 @@ def test_connections_outlive_a_time_without_any_link(lab: Laboratory) -> None:
         assert here.recv(16) == b"down"
         lab.network.restore("lte", "wifi")
         lab.until_registered()
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        ("route", "flush", "proto", "135", "table", "all"),
+        ("rule", "del", "priority", "5100"),
+        ("address", "flush", "dev", "mip0"),
+        ("link", "set", "mip0", "down"),
+    ],
+    ids=" ".join,
+)
+def test_what_other_programs_take_away_is_set_again(
+    lab: Laboratory, removal: tuple[str, ...]
+) -> None:
+    ip = ("ip", "-n", lab.mobile_node.full_name, "-6")
+    run(*ip, *removal)
+    run(*ip, "link", "set", "mip0", "up")
+    correspondent = lab.network[CORRESPONDENT]
+    assert answers(correspondent, lab.topology.home_address, identifier=1)
+    assert answers(lab.mobile_node, lab.topology.correspondent, identifier=2)
+    lab.until_registered()
 
 
 def test_every_message_was_well_formed(lab: Laboratory, tmp_path: Path) -> None:
