@@ -90,9 +90,10 @@ def test_a_foreseen_error_is_a_sentence_a_hint_and_its_exit_code(
 def test_a_refusal_of_the_system_is_exit_code_4(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    break_with(monkeypatch, PermissionError(1, "Operation not permitted"))
+    break_with(monkeypatch, PermissionError(1, "Operation not permitted", "/run/mcoa"))
     assert run(["show"]) == 4
-    assert "run it as root" in capsys.readouterr().err
+    said = "mcoa: Operation not permitted (/run/mcoa)\n  hint: run it as root\n"
+    assert capsys.readouterr().err == said
 
 
 def test_an_unforeseen_error_is_one_line_and_says_how_to_see_more(

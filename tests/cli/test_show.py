@@ -144,3 +144,17 @@ def test_without_a_daemon_the_exit_code_is_3(
 
 def test_node_and_socket_exclude_each_other(directory: Path) -> None:
     assert run(["show", "--node", "van", "--socket", str(directory / "van.sock")]) == 2
+
+
+def test_a_socket_of_another_user_is_a_lack_of_permission(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_socket: socket.socket, _path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = directory / "van.sock"
+    path.touch()
+    monkeypatch.setattr("os.access", lambda *_arguments, **_options: False)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert run(["show", "--socket", str(path)]) == 4
+    assert "hint: " in capsys.readouterr().err

@@ -124,7 +124,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         if settings.debug:
             raise
-        click.echo(f"mcoa: no permission: {error}\n  hint: run it as root", err=True)
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"mcoa: {error.strerror or error}{where}\n  hint: run it as root", err=True)
         return ExitCode.NO_PERMISSION
     except Exception as error:
         if settings.debug:

@@ -16,7 +16,8 @@ from mcoa.runtime.errors import NotRunningError
 @click.option(
     "--socket",
     "path",
-    type=click.Path(path_type=Path),
+    # Whether we may is for the connection to tell: that error has its own exit code.
+    type=click.Path(path_type=Path, readable=False),
     envvar="MCOA_SOCKET",
     help="The control socket of the node.",
 )
