@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from errno import EBUSY, ENODEV, ENOENT
+from errno import EBUSY, EEXIST, ENODEV, ENOENT
 from traceback import extract_tb
 from typing import Any, Protocol
 
@@ -141,6 +141,9 @@ def _refusal(error: OSError, device: str) -> CommandError | OSError:
     if error.errno == EBUSY:
         hint = "another daemon has it; stop that one, or give this one another `device`"
         return CommandError(f"the device {device} is in use", hint)
+    if error.errno == EEXIST and error.filename is not None:
+        hint = "it is not ours, so it stays; give this node another `device`"
+        return CommandError(f"there is a device {error.filename} already, and no TUN", hint)
     if error.errno in {ENOENT, ENODEV} and error.filename == "/dev/net/tun":
         hint = "load the module tun, or let the container have /dev/net/tun"
         return CommandError("this system has no TUN devices", hint)

@@ -65,7 +65,7 @@ class Tun:
         """Make the device, or take over the one a dead process left; and switch it on.
 
         Raises:
-            OSError: EBUSY while another process holds it, EPERM without the right, EINVAL
+            OSError: EBUSY while another process holds it, EPERM without the right, EEXIST
                 for a device of that name that is no TUN, ENOENT without TUN support.
         """
         if netlink.link(name) is None:
@@ -73,7 +73,7 @@ class Tun:
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             request = _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI)
-            fcntl.ioctl(descriptor, _TUNSETIFF, request)
+            _attach(descriptor, request, name)
             fcntl.ioctl(descriptor, _TUNSETPERSIST, 1)
             index = _switch_on(name, mtu, netlink)
         except BaseException:
@@ -118,6 +118,16 @@ class Tun:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _attach(descriptor: int, request: bytes, name: str) -> None:
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, request)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # The kernel's word for a device of that name that is of another kind.
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
 
 
 def _switch_on(name: str, mtu: int, netlink: Netlink) -> int:

@@ -107,3 +107,15 @@ def test_the_removal_of_the_device_is_told_once(pair: Pair) -> None:
 
     [error] = pair.run(scenario)
     assert error.errno == errno.EBADFD
+
+
+def test_a_device_of_another_kind_is_named_and_stays(pair: Pair) -> None:
+    async def scenario() -> None:
+        with Netlink() as netlink:
+            journal = Journal.open(pair.journal)
+            with pytest.raises(FileExistsError, match="lo"):
+                Tun.open("lo", mtu=1500, netlink=netlink, journal=journal)
+            assert journal.entries == ()
+            journal.close()
+
+    pair.run(scenario)
