@@ -125,6 +125,12 @@ class HomeAgentService:
     async def start(self) -> None:
         """Serve what was served before, then listen."""
         self._home_link.start()
+        link = self._home_link_status()
+        if link.state != "up":
+            # It may come later; but mostly its name is misspelt.
+            self._events.log.warning(
+                "home-link-not-up", interface=link.interface, state=link.state
+            )
         actions: list[Action] = []
         now = self._driver.now
         for key, octets in self._store.load().items():
