@@ -62,6 +62,7 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
         yield f"sysctl net.ipv6.conf.{link.interface}.optimistic_dad=1"
         yield f"sysctl net.ipv6.conf.{link.interface}.use_optimistic=1"
         yield f"tc qdisc add dev {link.interface} clsact"
+        yield f"# there, packets with a type 2 routing header are redirected to {device}-in"
         for rule in sorted(uplink_rules(number, state), key=lambda each: str(each.source)):
             yield _rule(rule)
         for route in sorted(uplink_routes(number, state), key=lambda each: each.metric):
