@@ -3,14 +3,16 @@
 import socket
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
 
+from mcoa.lab.flows import FlowTally
 from mcoa.lab.mishaps import plug_in, renumber, roam, unplug
 from mcoa.lab.nodes import NODE
+from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier
@@ -67,6 +69,15 @@ def test_three_advertised_prefixes_are_registered_in_one_update(lab: Laboratory)
     assert is_served(lab, 1)
 
 
+def test_each_care_of_address_is_reached_by_its_own_link(lab: Laboratory) -> None:
+    """What is said to it directly is answered from it, and by no tunnel."""
+    for number, link in enumerate(BIDS, 100):
+        [address] = addresses_of(lab, link)
+        with FlowTally(lab.mobile_node, list(BIDS)) as tally:
+            assert answers(lab.network[CORRESPONDENT], address, identifier=number)
+            assert tally.counts().carriers_of(Flow.echo(number)) == {link}
+
+
 def test_a_renumbered_link_binds_the_new_address_alone(lab: Laboratory) -> None:
     """The kernel keeps a prefix that has come to its end for two hours more."""
     old = lab.topology.link("lte").prefix
@@ -111,6 +122,23 @@ def test_two_prefixes_on_one_link_are_two_bindings(lab: Laboratory) -> None:
     assert lab.cache()[BIDS["sat"]] == str(before)
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_link_may_be_switched_off_and_on(lab: Laboratory, *, busy: bool) -> None:
+    with frozen(lab, NODE) if busy else nullcontext():
+        lab.mobile_node.ip("link set lte down")
+        if not busy:
+            lab.until_registered("wifi", "sat")
+        lab.mobile_node.ip("link set lte up")
+    until(
+        lambda: (
+            lab.agree("lte", "wifi", "sat")
+            and lab.network.care_of_addresses().get("lte") in addresses_of(lab, "lte")
+        ),
+        "lte registered",
+    )
+    assert is_served(lab, 110 + busy)
+
+
 def test_an_address_that_vanishes_is_deregistered_and_its_bid_comes_back(
     lab: Laboratory,
 ) -> None:
@@ -118,7 +146,7 @@ def test_an_address_that_vanishes_is_deregistered_and_its_bid_comes_back(
     lab.mobile_node.ip(f"address del {address}/64 dev wifi")
     lab.until_registered("lte", "sat")
     assert is_served(lab, 4)
-    lab.mobile_node.ip(f"address add {address}/64 dev wifi")
+    lab.mobile_node.ip(f"address replace {address}/64 dev wifi")
     lab.until_registered()
     assert addresses_of(lab, "wifi") == [address]
 
@@ -230,6 +258,12 @@ def test_no_bid_ever_went_to_another_link(lab: Laboratory) -> None:
                     links.setdefault(identifier.bid, set()).add(link)
     assert {link: links[bid] for link, bid in BIDS.items()} == {link: {link} for link in BIDS}
     assert all(len(names) == 1 for names in links.values())
+
+
+def test_nothing_left_a_link_from_the_home_address(lab: Laboratory) -> None:
+    home_address = lab.topology.home_address
+    seen = [each for each in lab.wire.seen() if each.source == home_address]
+    assert {each.place for each in seen} == {HOME_LINK}
 
 
 def test_every_message_was_well_formed(lab: Laboratory, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_deregistered_address_is_a_stranger(lab: Laboratory, sink: Udp) -> Non
     send(lab.network[CORE], tunnelled(address, topology.home_agent, hello))
     until(lambda: lab.counter(AGENT, NOT_REGISTERED) == before + 1, "a drop")
     assert sink.received() == []
-    lab.mobile_node.ip(f"address add {address}/64 dev sat")
+    lab.mobile_node.ip(f"address replace {address}/64 dev sat")
     lab.until_registered()
 
 
