@@ -273,6 +273,18 @@ def test_the_flows_of_all_are_bounded_and_the_longest_silent_goes_first() -> Non
     assert [state.active_flows for state in table.states_of(HOME)] != [0, 0, 0]
 
 
+def test_a_flood_of_new_flows_does_not_displace_those_in_use() -> None:
+    table = agent_table(most_flows_a_home=32)
+    busy = [b"busy" + bytes((number,)) for number in range(10)]
+    for flow in busy:
+        table.choose(HOME, flow, 0.0)
+        table.shorten(HOME, flow, outbound=flow)
+    for each in range(1000):
+        table.choose(HOME, each.to_bytes(2, "big"), float(each))
+        table.choose(HOME, busy[each % 10], float(each))
+    assert table.outbound.keys() == set(busy)
+
+
 def test_home_addresses_without_flows_are_let_go_and_come_back() -> None:
     table = ForwardingTable(follows_inbound=True, most_idle_homes=2, idle_s=10)
     homes = [bytes(14) + each.to_bytes(2, "big") for each in range(50)]

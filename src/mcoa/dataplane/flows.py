@@ -1,5 +1,6 @@
 """Flows, the home address they belong to, and the order in which they were used."""
 
+from collections import OrderedDict
 from typing import Final
 
 from mcoa.dataplane.path import PathState
@@ -63,6 +64,8 @@ class Home:
         paths: what is bound, by BID, in the order given.
         former: BIDs that were bound before, for their counters; only a few.
         by_care_of_address: the same paths as in `paths`.
+        flows: by their keys, the one of longest silence first. In a plain dictionary, which
+            remembers where its first entries were, that one would be ever longer to find.
     """
 
     __slots__ = ("address", "by_care_of_address", "flows", "former", "paths")
@@ -72,7 +75,7 @@ class Home:
         self.paths: dict[int, PathState] = {}
         self.former: dict[int, PathState] = {}
         self.by_care_of_address: dict[bytes, PathState] = {}
-        self.flows: dict[bytes, Flow] = {}
+        self.flows: OrderedDict[bytes, Flow] = OrderedDict()
 
     @property
     def has_live_path(self) -> bool:
@@ -94,10 +97,9 @@ class Home:
         candidates = [path for path in paths if path.live] or list(paths)
         return max(candidates, key=_verified)
 
-    def least_recently_used_of(self, sample: int) -> Flow:
-        """Return the flow of longest silence among the `sample` that exist longest."""
-        eldest = (flow for flow, _ in zip(self.flows.values(), range(sample), strict=False))
-        return min(eldest, key=_touched)
+    def least_recently_used(self) -> Flow:
+        """Return the flow of longest silence; there has to be one."""
+        return next(iter(self.flows.values()))
 
 
 def _load(path: PathState) -> float:
@@ -106,10 +108,6 @@ def _load(path: PathState) -> float:
 
 def _verified(path: PathState) -> float:
     return path.verified_at_s
-
-
-def _touched(flow: Flow) -> float:
-    return flow.touched_at_s
 
 
 class Recency:

@@ -21,7 +21,6 @@ __all__ = ["ForwardingTable", "Path"]
 OVERTAKEN_S: Final = 0.25
 _MOST_SHORTCUTS: Final = 4
 _MOST_FORMER_PATHS: Final = 8
-_EVICTION_SAMPLE: Final = 8
 _EXPIRED_AT_ONCE: Final = 4
 
 
@@ -180,7 +179,7 @@ class ForwardingTable:
             return self._create(home, flow_key, self._pick(home, now), now).path
         if not flow.path.live and (home.has_live_path or not flow.path.bound):
             flow.move(self._pick(home, now), now)
-        self._recency.touch(flow, now)
+        self._touch(flow, now)
         return flow.path
 
     def learn(self, home_address: bytes, flow_key: bytes | None, bid: int, now: float) -> None:
@@ -200,7 +199,7 @@ class ForwardingTable:
             return
         if self._follows_inbound and flow.path is not path and _may_follow(flow, path, now):
             flow.move(path, now)
-        self._recency.touch(flow, now)
+        self._touch(flow, now)
 
     def shorten(
         self,
@@ -296,9 +295,13 @@ class ForwardingTable:
             return None
         return flow
 
+    def _touch(self, flow: Flow, now: float) -> None:
+        self._recency.touch(flow, now)
+        flow.home.flows.move_to_end(flow.key)
+
     def _create(self, home: Home, key: bytes, path: PathState, now: float) -> Flow:
         if len(home.flows) >= self._most_flows_a_home:
-            self._remove(home.least_recently_used_of(_EVICTION_SAMPLE))
+            self._remove(home.least_recently_used())
         oldest = self._recency.oldest
         if oldest is not None and len(self._recency) >= self._most_flows:
             self._remove(oldest)
