@@ -54,6 +54,7 @@ def until_bound(lab: Laboratory, link: str, *prefixes: IPv6Network) -> None:
     )
 
 
+@pytest.mark.requirement("S2-06", "S5.9-01")
 def test_three_advertised_prefixes_are_registered_in_one_update(lab: Laboratory) -> None:
     assert {link: bid for bid, (link, _) in lab.registered().items()} == BIDS
     for link in lab.topology.links:
@@ -242,6 +243,7 @@ def test_updates_leave_a_link_whose_former_network_was_the_agents(lab: Laborator
     assert is_served(lab, 10)
 
 
+@pytest.mark.requirement("S2-05")
 def test_no_bid_ever_went_to_another_link(lab: Laboratory) -> None:
     networks = {
         "lte": (lab.topology.link("lte").prefix, SECOND, ELSEWHERE),

@@ -107,6 +107,7 @@ def carriers(counts: FlowCounts, flows: Sequence[Flow]) -> list[str]:
     return [counts.carriers_of(flow).pop() for flow in flows]
 
 
+@pytest.mark.requirement("S3-19")
 def test_each_flow_sticks_to_one_path_and_flows_spread(lab: Laboratory) -> None:
     with ExitStack() as stack, FlowTally(lab.mobile_node, LINKS) as tally:
         conversations = Conversations(lab, stack)

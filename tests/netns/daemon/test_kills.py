@@ -67,6 +67,7 @@ def test_a_killed_agent_serves_again_without_any_update(lab: Laboratory) -> None
     assert updates == []
 
 
+@pytest.mark.requirement("S5.9-01", "S5.9-02")
 def test_a_killed_node_boots_with_o_and_ends_with_the_links_that_are_there(
     lab: Laboratory,
 ) -> None:

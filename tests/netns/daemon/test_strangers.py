@@ -33,6 +33,7 @@ def sink(lab: Laboratory) -> Iterator[Udp]:
         yield opened
 
 
+@pytest.mark.requirement("S9-02", "S10-03")
 def test_the_agent_forwards_from_a_registered_address_only(lab: Laboratory, sink: Udp) -> None:
     """The same inner packet passes from a registered care-of address, and from none else."""
     topology = lab.topology
@@ -90,6 +91,7 @@ def test_the_node_takes_tunnel_packets_of_its_agent_only(lab: Laboratory) -> Non
     assert f"outer_source={STRANGER}" in lab.nodes.log(NODE).read_text("utf-8")
 
 
+@pytest.mark.requirement("S5.8-01", "S5.8-03")
 def test_a_message_in_a_strangers_tunnel_is_no_message_of_the_agent(lab: Laboratory) -> None:
     """The inner source claims to be the agent; anybody can write that."""
     topology = lab.topology

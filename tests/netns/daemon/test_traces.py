@@ -172,6 +172,7 @@ def test_a_second_agent_on_the_same_bindings_is_refused(
     lab.until_registered()
 
 
+@pytest.mark.requirement("S5.4-01")
 def test_an_end_in_order_takes_everything_back(
     lab: Laboratory, stopped: dict[str, Traces]
 ) -> None:
