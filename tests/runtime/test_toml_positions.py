@@ -171,7 +171,8 @@ def test_quoted_keys_are_read_as_the_parser_reads_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a = [1 2]", "a = [", "a", "[a", "= 1", 'a = "x', "a = {b 1}"]
+    "text",
+    ["a = [1 2]", "a = [", "a", "[a", "= 1", 'a = "x', "a = {b 1}", "a = [}", "a = {b = 1]"],
 )
 def test_what_the_parser_would_refuse_does_not_hang_the_scanner(text: str) -> None:
     with suppress(ValueError):

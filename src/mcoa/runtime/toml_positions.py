@@ -155,7 +155,7 @@ class _Scanner:
             element = (*path, index)
             self.places[element] = Place(key=None, value=self._value(element))
             index += 1
-            self._next_item()
+            self._next_item("]")
         self._at += 1
 
     def _inline_table(self, path: Path) -> None:
@@ -163,15 +163,15 @@ class _Scanner:
         self._skip(_GAP)
         while not self._looking_at("}"):
             self._pair(path)
-            self._next_item()
+            self._next_item("}")
         self._at += 1
 
-    def _next_item(self) -> None:
+    def _next_item(self, end: str) -> None:
         self._skip(_GAP)
         if self._looking_at(","):
             self._at += 1
             self._skip(_GAP)
-        elif not (self._looking_at("]") or self._looking_at("}")):
+        elif not self._looking_at(end):
             raise ValueError(f"not valid TOML at character {self._at}")
 
     def _looking_at(self, start: str) -> bool:
