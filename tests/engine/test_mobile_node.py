@@ -428,6 +428,13 @@ def test_rfc6275_11_8_unanswered_updates_back_off_to_32_seconds(bench: Bench) ->
     assert len({send.message.sequence for send in bench.updates}) == 9
 
 
+def test_an_agent_that_stays_silent_is_told_of_once(bench: Bench) -> None:
+    bench.all_links()
+    actions = bench.advance(200.0)
+    reports = [action for action in actions if isinstance(action, Report)]
+    assert reports == [Report(event="home-agent-silent")]
+
+
 def test_a_repeated_update_leaves_over_another_link(bench: Bench) -> None:
     bench.all_links()
     bench.advance(20.0)

@@ -36,6 +36,9 @@ MAX_BINDACK_TIMEOUT_S = 32.0  # RFC 6275 §12
 # Of the lifetime: what would be refreshed within this share comes along with the rest.
 _COMPANY = 0.4
 
+# One copy may be lost; when two were not answered, somebody should know.
+_SILENT_ATTEMPTS = 2
+
 _HOME_UPDATE = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
 
 
@@ -249,7 +252,10 @@ class MobileNode:
     def _retransmit(self, now: float) -> list[Action]:
         # Over another link than before: the first may be dead without anybody's notice.
         attempt = 0 if self._outstanding is None else self._outstanding.attempt + 1
-        return self._update(now, min(attempt, 63))
+        actions = self._update(now, min(attempt, 63))
+        if attempt == _SILENT_ATTEMPTS and actions:
+            return [Report(event="home-agent-silent"), *actions]
+        return actions
 
     def _source_of(self, wish: Wish, attempt: int) -> IPv6Address | None:
         """Choose where to send from: the address concerned, else the quickest, in turns."""

@@ -143,7 +143,8 @@ class HomeAgentService:
                 )
                 continue
             actions += self.engine.restore(entry, now)
-        self._events.log.info("bindings-restored", home_addresses=len(self.engine.cache))
+        restored = sum(bool(entry.bindings) for entry in self.engine.cache)
+        self._events.log.info("bindings-restored", home_addresses=restored)
         self._driver.run(actions)
         self._undeliver = deliver(self._tun, self._packets, self._device_lost)
 
