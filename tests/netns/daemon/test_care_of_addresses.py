@@ -11,7 +11,7 @@ import pytest
 
 from mcoa.lab.flows import FlowTally
 from mcoa.lab.mishaps import plug_in, renumber, roam, unplug
-from mcoa.lab.nodes import NODE
+from mcoa.lab.nodes import AGENT, NODE
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
@@ -68,6 +68,15 @@ def test_three_advertised_prefixes_are_registered_in_one_update(lab: Laboratory)
     assert update.flags & UpdateFlag.OVERWRITE
     assert len(update.identifiers) == 3
     assert is_served(lab, 1)
+
+
+@pytest.mark.requirement("S10-03")
+def test_the_agent_tells_whose_every_binding_is(lab: Laboratory) -> None:
+    lines = lab.nodes.log(AGENT).read_text("utf-8").splitlines()
+    told = [line for line in lines if "bindings-changed" in line][-1]
+    assert f"home_address={lab.topology.home_address}" in told
+    for bid, address in lab.cache().items():
+        assert f"{bid}:{address}" in told
 
 
 def test_each_care_of_address_is_reached_by_its_own_link(lab: Laboratory) -> None:

@@ -33,7 +33,7 @@ def sink(lab: Laboratory) -> Iterator[Udp]:
         yield opened
 
 
-@pytest.mark.requirement("S9-02", "S10-03")
+@pytest.mark.requirement("S9-02")
 def test_the_agent_forwards_from_a_registered_address_only(lab: Laboratory, sink: Udp) -> None:
     """The same inner packet passes from a registered care-of address, and from none else."""
     topology = lab.topology
