@@ -31,7 +31,7 @@ NETWORK = IPv6Network("2001:db8:a::/64")
 class Anything:
     """Takes the place of each part that would need a kernel."""
 
-    interface, index, mtu = "wwan0", 5, 1500
+    interface, name, index, mtu = "wwan0", "mip0", 5, 1500
 
     def __init__(self, *_arguments: object, **_options: object) -> None:
         self.sent: list[bytes] = []
