@@ -90,10 +90,11 @@ class Agent:
     written: list[bytes] = field(default_factory=list)
     delivered: list[bytes] = field(default_factory=list)
     reports: list[tuple[DropReason, bytes, bytes]] = field(default_factory=list)
+    service: bytes = SERVICE
 
     def __post_init__(self) -> None:
         self.forwarder = HomeAgentForwarder(
-            address=SERVICE,
+            address=self.service,
             write=self.written.append,
             deliver=self.delivered.append,
             report=lambda *drop: self.reports.append(drop),

@@ -17,6 +17,7 @@ from dataplane.packets import (
     udp,
 )
 from mcoa.dataplane.fragment import FragmentDrop, Reassembler, fragment_packet
+from mcoa.dataplane.packet import encapsulate_limited, tunnel_prefix
 from mcoa.wire.ipv6 import parse_packet
 
 
@@ -63,6 +64,18 @@ def test_fragments_are_what_the_general_codec_reads() -> None:
     )
     assert (last.fragment.offset, last.fragment.more) == (len(first.payload), False)
     assert first.protocol == 41
+
+
+@pytest.mark.parametrize("mtu", [1280, 1400])
+def test_fragments_of_a_limited_tunnel_packet_each_have_the_limit(mtu: int) -> None:
+    packet = encapsulate_limited(udp(size=1440), tunnel_prefix(CARE_OF[0], SERVICE), 3)
+    fragments = fragment_packet(packet, mtu, 7, 48)
+    reassembler = Reassembler()
+    wholes = [reassembler.add(fragment, 0.0) for fragment in reversed(fragments)]
+    assert wholes == [None, packet]
+    for fragment in fragments:
+        assert len(fragment) <= mtu
+        assert parse_packet(fragment).tunnel_encapsulation_limit == 3
 
 
 def test_headers_before_the_fragment_header_are_kept_from_the_first_fragment() -> None:

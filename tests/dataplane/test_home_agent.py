@@ -151,6 +151,33 @@ def test_a_tunnel_packet_of_ours_that_comes_back_is_not_tunnelled_again() -> Non
     assert agent.reports == [(DropReason.LOOP, SERVICE, HOME)]
 
 
+def test_rfc2473_4_1_1_tunnel_packets_get_an_encapsulation_limit() -> None:
+    nested = tunnelled(udp(PEER, STRANGER), PEER, HOME)
+    agent = Agent()
+    for _ in range(2):
+        outer = parse_packet(agent.take(nested)[0])
+        assert (outer.tunnel_encapsulation_limit, outer.payload) == (4, nested)
+    part = fragment_packet(tunnelled(udp(size=1400), PEER, HOME), 1280, 7)[1]
+    outer = parse_packet(agent.take(part)[0])
+    assert (outer.tunnel_encapsulation_limit, outer.payload) == (4, part)
+
+
+@pytest.mark.parametrize("size", [60, 500, 1200, 1280])
+def test_two_agents_that_are_bound_to_each_other_do_not_tunnel_for_ever(size: int) -> None:
+    one, other = Agent(), Agent(service=address("2001:db8:2::1"))
+    elsewhere = address("2001:db8:2::100")
+    one.forwarder.table.replace(HOME, (Path(bid=1, care_of_address=elsewhere, mtu=1280),))
+    other.forwarder.table.replace(HOME, ())
+    other.forwarder.table.replace(elsewhere, (Path(bid=1, care_of_address=HOME, mtu=1280),))
+    agents = {address("2001:db8:1::")[:8]: one, address("2001:db8:2::")[:8]: other}
+    waiting, hops = [udp(PEER, HOME, size=size)], 0
+    while waiting:
+        packet, hops = waiting.pop(0), hops + 1
+        if packet[24:32] in agents:
+            waiting += agents[packet[24:32]].take(packet)
+        assert hops < 50
+
+
 def test_rfc2473_4_1_1_a_used_up_encapsulation_limit_is_refused() -> None:
     agent = Agent()
     limited = encapsulate_limited(udp(PEER, STRANGER), tunnel_prefix(PEER, HOME), 0)

@@ -14,6 +14,7 @@ from dataplane.packets import (
     fragment_header,
     ipv6,
     ports,
+    tunnelled,
     udp,
 )
 from mcoa.dataplane.packet import (
@@ -23,6 +24,7 @@ from mcoa.dataplane.packet import (
     encapsulation_limit,
     flow_key,
     is_forwardable,
+    is_tunnel_packet,
     is_whole,
     shortcut,
     tunnel_prefix,
@@ -229,3 +231,33 @@ def test_what_no_router_forwards_is_not_forwardable(text: str) -> None:
     assert not is_forwardable(udp(address(text), HOME))
     assert not is_forwardable(udp(HOME, address(text)))
     assert is_forwardable(udp(HOME, PEER))
+
+
+def test_the_first_fragment_shows_an_encapsulation_limit_behind_its_header() -> None:
+    limited = encapsulate_limited(udp(), tunnel_prefix(PEER, HOME), 3)
+    header = fragment_header(60, 0, more=True)
+    first = ipv6(PEER, HOME, header + limited[40:88], 44)
+    assert first[encapsulation_limit(first)] == 3
+    later = ipv6(PEER, HOME, fragment_header(60, 8, more=True) + limited[40:88], 44)
+    assert encapsulation_limit(later) == 0
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_one"),
+    [
+        (tunnelled(udp()), True),
+        (ipv6(payload=extension(41, bytes(6)) + udp(), protocol=60), True),
+        (ipv6(payload=fragment_header(41, 0, more=True) + udp(), protocol=44), True),
+        (ipv6(payload=fragment_header(41, 8, more=False) + udp(), protocol=44), True),
+        (ipv6(payload=fragment_header(60, 8, more=False) + udp(), protocol=44), True),
+        (ipv6(payload=fragment_header(17, 8, more=False) + udp(), protocol=44), False),
+        (ipv6(payload=extension(41, bytes(6))[:7], protocol=60), False),
+        (udp(), False),
+    ],
+)
+def test_a_tunnel_packet_is_known_by_its_headers_also_in_parts(
+    packet: bytes, is_one: bool
+) -> None:
+    assert is_tunnel_packet(packet) == is_one
+    if is_one:
+        assert shortcut(packet) == b""

@@ -32,21 +32,26 @@ _NOT_CAPABLE, _CONGESTED = 1 << 0, 1 << 3  # by ECN codepoint
 _UNFRAGMENTABLE: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS))
 
 
-def fragment_packet(packet: bytes, mtu: int, identification: int) -> list[bytes]:
-    """Split a packet without extension headers into fragments of at most `mtu` octets."""
-    room = (mtu - BASE_LENGTH - _HEADER.size) & ~7
-    payload, protocol = packet[BASE_LENGTH:], packet[6]
+def fragment_packet(
+    packet: bytes, mtu: int, identification: int, head: int = BASE_LENGTH
+) -> list[bytes]:
+    """Split a packet into fragments of at most `mtu` octets.
+
+    Each begins with the first `head` octets: the IPv6 header, and the one extension header of
+    eight octets that the packet may have.
+    """
+    room = (mtu - head - _HEADER.size) & ~7
+    previous = 6 if head == BASE_LENGTH else BASE_LENGTH
+    payload, protocol = packet[head:], packet[previous]
     fragments = []
     for offset in range(0, len(payload), room):
         part = payload[offset : offset + room]
         more = offset + room < len(payload)
-        base = (
-            packet[:4]
-            + (len(part) + _HEADER.size).to_bytes(2, "big")
-            + bytes((FRAGMENT,))
-            + packet[7:BASE_LENGTH]
-        )
-        fragments.append(base + _HEADER.pack(protocol, 0, offset | more, identification) + part)
+        base = bytearray(packet[:head])
+        base[4:6] = (head - BASE_LENGTH + _HEADER.size + len(part)).to_bytes(2, "big")
+        base[previous] = FRAGMENT
+        header = _HEADER.pack(protocol, 0, offset | more, identification)
+        fragments.append(bytes(base) + header + part)
     return fragments
 
 

@@ -27,6 +27,8 @@ DEFAULT_HOP_LIMIT: Final = 64
 PORT_PROTOCOLS: Final = frozenset((TCP, UDP, 33, 132, 136))
 _ECHO: Final = frozenset((128, 129))
 _SKIPPED: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, AUTHENTICATION))
+#: What hides the flow; and tunnel packets, which are to be looked at each time.
+_NO_SHORTCUT: Final = _SKIPPED | {FRAGMENT, IPV6}
 _MOST_HEADERS: Final = 8
 _ENCAPSULATION_LIMIT: Final = 4
 
@@ -136,7 +138,7 @@ def shortcut(packet: bytes) -> bytes:
     if protocol == ICMPV6:
         echo = len(packet) >= BASE_LENGTH + 8 and packet[40] in _ECHO
         return packet[6:41] + packet[44:46] if echo else b""
-    return b"" if protocol in _SKIPPED or protocol == FRAGMENT else packet[6:40]
+    return b"" if protocol in _NO_SHORTCUT else packet[6:40]
 
 
 def _quoted_key(quoted: bytes) -> bytes | None:
@@ -182,7 +184,12 @@ def encapsulation_limit(packet: bytes) -> int:
     """Return the offset of the packet's own tunnel encapsulation limit, 0 without one."""
     protocol, offset = packet[6], BASE_LENGTH
     for _ in range(_MOST_HEADERS):
-        if protocol not in _SKIPPED or protocol == AUTHENTICATION or len(packet) < offset + 8:
+        if len(packet) < offset + 8:
+            return 0
+        if protocol == FRAGMENT and not (packet[offset + 2] or packet[offset + 3] & 0xF8):
+            protocol, offset = packet[offset], offset + 8
+            continue
+        if protocol not in _SKIPPED or protocol == AUTHENTICATION:
             return 0
         end = min(offset + (packet[offset + 1] + 1) * 8, len(packet))
         if protocol == DESTINATION_OPTIONS:
@@ -191,6 +198,17 @@ def encapsulation_limit(packet: bytes) -> int:
                 return found
         protocol, offset = packet[offset], end
     return 0
+
+
+def is_tunnel_packet(packet: bytes) -> bool:
+    """Tell whether a packet, or what it is a part of, carries another one, or may do so."""
+    upper = upper_layer(packet)
+    if upper is None:
+        return False
+    protocol, offset, _ = upper
+    if protocol == FRAGMENT:  # not the first: what a destination option says is in that one
+        return packet[offset] in (IPV6, DESTINATION_OPTIONS)
+    return protocol == IPV6
 
 
 def _find_option(packet: bytes, offset: int, end: int, wanted: int) -> int:

@@ -15,19 +15,25 @@ from mcoa.dataplane.icmp import ErrorSource
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
     DESTINATION_OPTIONS,
+    FRAGMENT,
     HOP_BY_HOP,
+    IPV6,
     MINIMUM_MTU,
     ROUTING,
     TUNNEL_OVERHEAD,
     encapsulate,
     encapsulate_limited,
     encapsulation_limit,
+    is_tunnel_packet,
 )
 from mcoa.dataplane.path import Path, PathState
 from mcoa.dataplane.path_mtu import advertised_mtu
 
-_MAY_LIMIT: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS))
+_MAY_LIMIT: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, FRAGMENT, IPV6))
 _LIMIT_OVERHEAD: Final = 8
+#: What a tunnel packet may be put into, if it does not say (RFC 2473 6.6). Two agents of which
+#: each has the other's home address for a care-of address would else do so for ever.
+_DEFAULT_LIMIT: Final = 4
 
 Emit = Callable[[Path, bytes], int | None]
 """Sends a whole outer packet. Where the path takes less, it sends nothing and returns the
@@ -65,7 +71,8 @@ class TunnelEntry:
             self._drops.count(DropReason.ENCAPSULATION_LIMIT)
             self._reply(self._errors.parameter_problem(packet, limit_at, now), now)
             return
-        overhead = TUNNEL_OVERHEAD + (_LIMIT_OVERHEAD if limit_at else 0)
+        limit = _limit(packet, limit_at) if packet[6] in _MAY_LIMIT else None
+        overhead = TUNNEL_OVERHEAD + (0 if limit is None else _LIMIT_OVERHEAD)
         while True:
             mtu = state.mtu.path(now)
             state.settle(now)
@@ -75,7 +82,7 @@ class TunnelEntry:
                 mtu = advertised_mtu(mtu - overhead)
                 self._reply(self._errors.packet_too_big(packet, mtu, now), now)
                 return
-            refused = self._emit_all(state.path, _outer(state, packet, limit_at), mtu)
+            refused = self._emit_all(state, packet, limit, mtu)
             if not refused:
                 state.packets_out += 1
                 state.octets_out += len(packet)
@@ -96,13 +103,21 @@ class TunnelEntry:
         if (inner[4] << 8 | inner[5]) + BASE_LENGTH > told:
             self._reply(self._errors.packet_too_big(inner, told, now), now)
 
-    def _emit_all(self, path: Path, outer: bytes, mtu: int) -> int | None:
+    def _emit_all(
+        self, state: PathState, packet: bytes, limit: int | None, mtu: int
+    ) -> int | None:
+        if limit is None:
+            outer, head = encapsulate(packet, state.prefix), BASE_LENGTH
+        else:
+            outer = encapsulate_limited(packet, state.prefix, limit)
+            head = BASE_LENGTH + _LIMIT_OVERHEAD
         if len(outer) <= mtu:
-            return self._emit(path, outer)
-        fragments = fragment_packet(outer, mtu, self._rng.getrandbits(32))
+            return self._emit(state.path, outer)
+        # Each fragment has the limit: it may be put into the next tunnel by itself.
+        fragments = fragment_packet(outer, mtu, self._rng.getrandbits(32), head)
         self.fragments_made += len(fragments)
         for fragment in fragments:
-            refused = self._emit(path, fragment)
+            refused = self._emit(state.path, fragment)
             if refused:
                 return refused
         return None
@@ -112,8 +127,8 @@ class TunnelEntry:
             self._answer(packet, now)
 
 
-def _outer(state: PathState, packet: bytes, limit_at: int) -> bytes:
-    """Return the tunnel packet; `limit_at` is where `packet` limits encapsulation, else 0."""
+def _limit(packet: bytes, limit_at: int) -> int | None:
+    """Return the limit for the tunnel header; `limit_at` is where the packet has one, else 0."""
     if limit_at:
-        return encapsulate_limited(packet, state.prefix, packet[limit_at] - 1)
-    return encapsulate(packet, state.prefix)
+        return packet[limit_at] - 1
+    return _DEFAULT_LIMIT if is_tunnel_packet(packet) else None
