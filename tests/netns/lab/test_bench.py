@@ -9,7 +9,7 @@ from mcoa.lab.bench.echo import compile_c_echo
 from mcoa.lab.bench.launch import Agent
 from mcoa.lab.bench.result import SignallingResult
 from mcoa.lab.bench.signalling import Measured, Plan, measure
-from mcoa.lab.namespaces import NAMES, LabError, Namespaces
+from mcoa.lab.namespaces import LabError, Namespaces, remove_stale_runs
 
 pytestmark = pytest.mark.netns
 
@@ -26,7 +26,7 @@ def test_every_figure_is_there_and_nothing_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    before = set(NAMES.iterdir()) if NAMES.exists() else set()
+    remove_stale_runs()
     has_compiler = compile_c_echo(tmp_path) is not None
     left = set(tmp_path.iterdir())
     fields = run(SMALLEST).to_object()
@@ -47,7 +47,7 @@ def test_every_figure_is_there_and_nothing_stays(
     } <= numbers.keys()
     assert all(isinstance(value, int | float) and value > 0 for value in numbers.values())
     assert set(tmp_path.iterdir()) == left
-    assert set(NAMES.iterdir()) == before
+    assert remove_stale_runs() == []
 
 
 def test_an_agent_that_cannot_start_says_why(tmp_path: Path) -> None:
