@@ -59,3 +59,8 @@ def test_any_text_is_a_configuration_error(text: str) -> None:
 def test_any_unicode_is_a_configuration_error(octets: str) -> None:
     with pytest.raises(ConfigurationError):
         parse(octets, file="van.toml", default_name="van")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "[" * 5000 + "]" * 5000])
+def test_a_file_of_very_many_brackets_is_told_so(text: str) -> None:
+    assert "nested too deeply" in problem_of(text).message

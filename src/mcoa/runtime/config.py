@@ -64,6 +64,9 @@ def parse(text: str, *, file: str, default_name: str) -> Configuration:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError((syntax_problem(error, text, file),)) from None
+    except RecursionError:
+        problem = Problem(file=file, message="it is nested too deeply to be read")
+        raise ConfigurationError((problem,)) from None
     configuration, problems = examine(document, default_name=default_name, text=text, file=file)
     if configuration is None:
         raise ConfigurationError(problems)
