@@ -92,7 +92,11 @@ class Node:
         answer = BindingAcknowledgement(
             sequence=outstanding.sequence,
             lifetime_s=lifetime_s,
-            options=(BindingIdentifier(bid=1),),
+            options=tuple(
+                BindingIdentifier(bid=item.bid)
+                for item in outstanding.wish.items
+                if item.bid is not None
+            ),
         )
         self.service._from_capture([message(answer)])
 
@@ -167,6 +171,19 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
         assert service.engine.paths() == paths
         for _ in range(300):
             service._from_capture([octets_of(rng)])
+
+    asyncio.run(scenario())
+
+
+def test_addresses_of_one_link_share_its_weight(node: Maker) -> None:
+    async def scenario() -> None:
+        made = node()
+        made.link(LTE, IPv6Address(LTE + 1))
+        made.acknowledge()
+        paths = made.service._forwarder.table.bindings[HOME.packed]
+        assert [path.weight for path in paths] == [5.0, 5.0]
+        made.link(LTE)
+        assert made.service._forwarder.table.bindings[HOME.packed][0].weight == 10.0
 
     asyncio.run(scenario())
 

@@ -7,6 +7,7 @@ forwarder, before anything is signalled.
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 from random import SystemRandom
@@ -299,11 +300,13 @@ class MobileNodeService:
 
     def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
         home_address = self._configuration.mobile_node.home_address
+        # Several addresses do not make a link quicker.
+        shares = Counter(path.link for path in usable)
         paths = tuple(
             Path(
                 bid=path.bid or 0,
                 care_of_address=path.care_of_address.packed,
-                weight=self._links[path.link].weight,
+                weight=self._links[path.link].weight / shares[path.link],
                 mtu=self._uplinks[path.link].mtu,
                 link=path.link,
             )
