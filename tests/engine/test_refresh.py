@@ -30,6 +30,7 @@ from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import UpdateFlag
 
 NOW = 20.0
+SECOND_HOME = IPv6Address("2001:db8:1::300")
 
 
 def bound() -> Bench:
@@ -191,3 +192,21 @@ def test_a_policy_that_asks_for_more_goes_the_general_way(changes: dict[str, obj
     bench = bound()
     bench.agent.policy = replace(POLICY, **changes)
     assert Refresher(bench.agent).answer(update(FIRST, bid(2)), NOW) is None
+
+
+def test_options_that_end_within_eight_octets_go_the_general_way() -> None:
+    packet = bytearray(update(FIRST)[:-6])
+    packet[4:6] = (len(packet) - 40).to_bytes(2)
+    bench = bound()
+    assert Refresher(bench.agent).answer(bytes(packet), NOW) is None
+
+
+def test_what_is_known_of_one_node_serves_others_and_binds_none() -> None:
+    bench = bound()
+    bench.send(bid(1, WIFI), home=SECOND_HOME, sequence=1)
+    refresher = Refresher(bench.agent)
+    assert refresher.answer(update(bid(1), home=OTHER_HOME, sequence=10, source=WIFI), NOW)
+    assert refresher.answer(update(bid(1), home=SECOND_HOME, sequence=2, source=WIFI), NOW)
+    bench.send(bid(1, WIFI), home=SECOND_HOME, sequence=3, lifetime_s=0)
+    assert not refresher.answer(update(bid(1), home=SECOND_HOME, sequence=4, source=WIFI), NOW)
+    assert refresher.answer(update(bid(1), home=OTHER_HOME, sequence=11, source=WIFI), NOW)

@@ -6,7 +6,7 @@ tombstone of RFC 6275 §10.3.2: it keeps the sequence number while late updates 
 """
 
 from collections.abc import Iterator, ValuesView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 
@@ -20,6 +20,8 @@ class Binding:
         verified_at_s: when data or signalling last proved this binding (RFC 5648 §3).
         priority: BID-PRI of RFC 6089; 0 when the mobile node gave none.
         home: made with the H flag (RFC 5648 §5.6.3).
+        octets: of the care-of address, which does not change: to compare addresses by their
+            objects takes ten times as long.
     """
 
     bid: int | None
@@ -28,6 +30,10 @@ class Binding:
     verified_at_s: float
     priority: int = 0
     home: bool = False
+    octets: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.octets = self.care_of_address.packed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +47,8 @@ class CacheEntry:
         forget_at_s: of a tombstone, when it may go.
         wake_at_s: the second in which the owner looks at this entry again.
         refresh_requested: a Binding Refresh Request went out since the last update.
-        usual_options: the octets of the options that named all of `usual_bindings` last.
+        usual_options: the octets that named all of `usual_bindings` last; one object for
+            all entries that have the same.
     """
 
     home_address: IPv6Address

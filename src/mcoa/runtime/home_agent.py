@@ -230,8 +230,7 @@ class HomeAgentService:
             self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
         )
         paths = tuple(
-            Path(bid=binding.bid or 0, care_of_address=binding.care_of_address.packed)
-            for binding in bindings
+            Path(bid=binding.bid or 0, care_of_address=binding.octets) for binding in bindings
         )
         self._forwarder.table.replace(home_address.packed, paths)
         # Every binding must be attributable (RFC 5648 §10).
