@@ -263,6 +263,10 @@ class HomeLink:
             del self._pending[address]
             if (timer := self._announcements.pop(address, None)) is not None:
                 timer.cancel()
+        # First of all, so that what the kernel will not do now ends nothing but this batch.
+        self._flushing = None
+        if self._pending:
+            self._put_off(())
         kept = [each for each in addresses if each in self._homes or each == self.address]
         gone = [each for each in addresses if each not in kept]
         self._remove([entry for each in gone for entry in self._entries(each)])
@@ -270,9 +274,6 @@ class HomeLink:
         self._source = self._own_address()
         for address in kept:
             self._announce(address, ANNOUNCEMENTS)
-        self._flushing = None
-        if self._pending:
-            self._put_off(())
 
     def _entries(self, address: IPv6Address) -> list[Neighbour | Route]:
         route = self._route(address)
