@@ -17,7 +17,7 @@ from engine.bench_of_agent import (
     bid,
     statuses,
 )
-from mcoa.engine.actions import BindingsChanged, Proxy, Remember, Send
+from mcoa.engine.actions import BindingsChanged, Intercept, Interception, Remember, Send
 from mcoa.engine.policy import HomePrefix, MultipleCareOf
 from mcoa.wire.messages import emit_message
 from mcoa.wire.options import (
@@ -163,7 +163,7 @@ def test_rfc5648_5_4_a_plain_deregistration_deletes_all_of_this_home_address(
     assert statuses(bound.send(lifetime_s=0)) == (Status.ACCEPTED, {})
     assert bound.bound() == {}
     assert bound.bound(OTHER_HOME) == {1: WIFI}
-    assert Proxy(home_address=HOME, active=False) in bound.actions
+    assert Intercept(home_address=HOME, by=Interception.NONE) in bound.actions
 
 
 @pytest.mark.requirement("S6.2-10")

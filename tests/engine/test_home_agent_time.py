@@ -22,7 +22,8 @@ from mcoa.engine.actions import (
     BindingsChanged,
     DetectDuplicate,
     Envelope,
-    Proxy,
+    Intercept,
+    Interception,
     Remember,
     Report,
     Send,
@@ -62,7 +63,7 @@ def test_a_binding_expires_within_a_second_of_its_deadline_and_not_before(
     actions = bench.advance(0.1)
     assert bench.bound() == {}
     assert BindingsChanged(home_address=HOME) in actions
-    assert Proxy(home_address=HOME, active=False) in actions
+    assert Intercept(home_address=HOME, by=Interception.NONE) in actions
     assert bench.advance(0.0) == []
 
 
@@ -96,13 +97,13 @@ def test_a_tombstone_is_forgotten(bench: Bench) -> None:
 @pytest.mark.requirement("S6.2-33")
 def test_rfc5648_proxying_lasts_from_the_first_binding_to_the_last(bench: Bench) -> None:
     bench.send(bid(1, LTE))
-    assert Proxy(home_address=HOME, active=True) in bench.actions
+    assert Intercept(home_address=HOME, by=Interception.PROXY) in bench.actions
     bench.send(bid(2, WIFI))
-    assert not [a for a in bench.actions if isinstance(a, Proxy)]
+    assert not [a for a in bench.actions if isinstance(a, Intercept)]
     bench.send(bid(1), lifetime_s=0)
-    assert not [a for a in bench.actions if isinstance(a, Proxy)]
+    assert not [a for a in bench.actions if isinstance(a, Intercept)]
     bench.send(bid(2), lifetime_s=0)
-    assert Proxy(home_address=HOME, active=False) in bench.actions
+    assert Intercept(home_address=HOME, by=Interception.NONE) in bench.actions
 
 
 # Refreshing.
@@ -250,7 +251,7 @@ def test_a_restarted_agent_serves_at_once_without_detection(detecting: Bench) ->
     restarted = Bench(policy=detecting.policy, now=10.0)
     actions = restarted.agent.restore(entry, 10.0)
     assert actions == [
-        Proxy(home_address=HOME, active=True),
+        Intercept(home_address=HOME, by=Interception.PROXY),
         BindingsChanged(home_address=HOME),
     ]
     assert restarted.bound() == {1: LTE, 2: WIFI}
@@ -319,7 +320,7 @@ def test_who_is_not_served_any_more_after_a_restart_has_no_bindings(
     bench = restored(entry, **policy)
     assert bench.bound() == {}
     assert Remember(home_address=HOME) in bench.actions
-    assert not any(isinstance(action, Proxy) for action in bench.actions)
+    assert not any(isinstance(action, Intercept) for action in bench.actions)
     assert statuses(bench.send(bid(1, LTE), sequence=2))[0].is_rejection
 
 

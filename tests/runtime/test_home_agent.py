@@ -59,7 +59,7 @@ class Link:
     def close(self) -> None:
         pass
 
-    def proxy(self, _home_address: IPv6Address, *, active: bool) -> None:
+    def intercept(self, *_: object) -> None:
         pass
 
     def detect(self, _home_address: IPv6Address) -> None:

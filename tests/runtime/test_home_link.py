@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mcoa.engine.actions import Interception
 from mcoa.runtime import home_link
 from mcoa.runtime.home_link import HomeLink
 
@@ -54,7 +55,7 @@ def test_a_batch_that_fails_ends_nothing_but_itself(monkeypatch: pytest.MonkeyPa
             duplicate=lambda _address: None,
         )
         for home in homes:
-            link.proxy(home, active=True)
+            link.intercept(home, Interception.PROXY)
         await asyncio.sleep(0.02)
         for timer in link._announcements.values():
             timer.cancel()

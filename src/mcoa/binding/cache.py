@@ -19,7 +19,9 @@ class Binding:
         expires_at_s: monotonic seconds.
         verified_at_s: when data or signalling last proved this binding (RFC 5648 §3).
         priority: BID-PRI of RFC 6089; 0 when the mobile node gave none.
-        home: made with the H flag (RFC 5648 §5.6.3).
+        home: made with the H flag (RFC 5648 §5.6.3); the care-of address is the home address.
+        defended: of a home binding, the mobile node itself answers for its home address
+            (status 0, RFC 5648 §6.3).
         octets: of the care-of address, which does not change: to compare addresses by their
             objects takes ten times as long.
     """
@@ -30,6 +32,7 @@ class Binding:
     verified_at_s: float
     priority: int = 0
     home: bool = False
+    defended: bool = False
     octets: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,8 @@ class CacheEntry:
         forget_at_s: of a tombstone, when it may go.
         wake_at_s: the second in which the owner looks at this entry again.
         refresh_requested: a Binding Refresh Request went out since the last update.
+        link_layer_address: of the mobile node on the home link, as it last told; empty before.
+            A tombstone has it if the mobile node went home.
         usual_options: the octets that named all of `usual_bindings` last; one object for
             all entries that have the same.
     """
@@ -58,6 +63,7 @@ class CacheEntry:
     forget_at_s: float | None = None
     wake_at_s: int | None = None
     refresh_requested: bool = False
+    link_layer_address: bytes = b""
     usual_options: bytes = b""
     usual_bindings: tuple[Binding, ...] | None = None
 

@@ -16,6 +16,10 @@ class Path:
         weight: what the path carries in relation to others, usually its Mbit/s.
         mtu: of the path as far as it is known; octets.
         link: the name of the link at the mobile node; empty elsewhere.
+        home: the way over the home link, where packets travel as they are; its care-of
+            address is the home address (RFC 5648 §5.6.3).
+        link_layer_address: of the mobile node on the home link, at the home agent; empty
+            where it has to be asked for.
     """
 
     bid: int
@@ -23,6 +27,8 @@ class Path:
     weight: float = 1.0
     mtu: int = 1500
     link: str = ""
+    home: bool = False
+    link_layer_address: bytes = b""
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:
@@ -44,7 +50,8 @@ class PathState:
         bound: the BID is among the bindings now.
         down: the path is known not to deliver.
         room: octets of the largest inner packet that needs no second thought; 0 while the
-            path is unbound or down, so that one comparison on the way of a packet says all.
+            path is unbound or down, and on the home link, so that one comparison on the way
+            of a packet says all.
         mtu: what is known about the path's MTU.
         active_flows: flows on this path that had packets of late.
         verified_at_s: when something last came in over this path.
@@ -105,4 +112,5 @@ class PathState:
 
     def settle(self, now: float = 0.0) -> None:
         """Bring `room` in line with the rest; `now` matters once an MTU was learned."""
-        self.room = self.mtu.tunnel(now) if self.live else 0
+        # What goes over the home link has no tunnel header, so it takes the longer way, too.
+        self.room = self.mtu.tunnel(now) if self.live and not self.path.home else 0

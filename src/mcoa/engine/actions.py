@@ -1,6 +1,7 @@
 """All that an engine can be told, and all that it can ask of its runtime."""
 
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv6Address
 from typing import Protocol
 
@@ -15,6 +16,8 @@ class Envelope:
         home_address: of the Home Address option (RFC 6275 §6.3); None without one.
         routing_header_home_address: of the type 2 routing header (RFC 6275 §6.4).
         link: name of the mobile node's link that the packet uses; None at a home agent.
+        link_layer_address: of the mobile node on the home link, to which a home agent sends
+            the packet in a frame of its own making; None leaves the way to routing.
     """
 
     source: IPv6Address
@@ -22,6 +25,7 @@ class Envelope:
     home_address: IPv6Address | None = None
     routing_header_home_address: IPv6Address | None = None
     link: str | None = None
+    link_layer_address: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +65,31 @@ class DetectDuplicate:
     home_address: IPv6Address
 
 
+class Interception(Enum):
+    """How a home agent gets the packets for a home address."""
+
+    NONE = "not at all"
+    ROUTING = "what is routed through it; the mobile node itself answers its neighbours"
+    PROXY = "what is routed through it, and by answering neighbours (RFC 6275 §10.4.1)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
-    """Begin or end to answer for `home_address` on the home link (RFC 6275 §10.4.1)."""
+class Intercept:
+    """Get the packets for `home_address` in this way from now on (RFC 5648 §5.6.2).
+
+    To begin with PROXY, or to come back to it, is announced to all nodes on the link, without
+    another duplicate address detection.
+    """
 
     home_address: IPv6Address
-    active: bool
+    by: Interception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """Tell all nodes on the home link that `home_address` is found here (RFC 6275 §11.5.5)."""
+
+    home_address: IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +101,7 @@ class Report:
     detail: str = ""
 
 
-Action = Send | BindingsChanged | Remember | DetectDuplicate | Proxy | Report
+Action = Send | BindingsChanged | Remember | DetectDuplicate | Intercept | Announce | Report
 
 
 class Engine(Protocol):

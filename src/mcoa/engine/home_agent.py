@@ -20,7 +20,8 @@ from mcoa.engine.actions import (
     BindingsChanged,
     DetectDuplicate,
     Envelope,
-    Proxy,
+    Intercept,
+    Interception,
     Received,
     Remember,
     Report,
@@ -151,7 +152,7 @@ class HomeAgent:
         if not entry.bindings:
             return []
         return [
-            Proxy(home_address=entry.home_address, active=True),
+            Intercept(home_address=entry.home_address, by=Interception.PROXY),
             BindingsChanged(home_address=entry.home_address),
         ]
 
@@ -271,7 +272,8 @@ class HomeAgent:
         if _paths(before) != _paths(bindings):
             actions.append(BindingsChanged(home_address=home_address))
         if bool(before) != bool(bindings):
-            actions.append(Proxy(home_address=home_address, active=bool(bindings)))
+            by = Interception.PROXY if bindings else Interception.NONE
+            actions.append(Intercept(home_address=home_address, by=by))
         return actions
 
     def _unrecognized(self, envelope: Envelope) -> list[Action]:
@@ -342,7 +344,7 @@ class HomeAgent:
         ]
         if not living:
             entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
-            actions.append(Proxy(home_address=home_address, active=False))
+            actions.append(Intercept(home_address=home_address, by=Interception.NONE))
         return actions
 
     def _request_refresh(self, entry: CacheEntry, now: float) -> list[Action]:

@@ -20,6 +20,7 @@ from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Rep
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.pace import Pace
 from mcoa.engine.policy import MobileNodePolicy
+from mcoa.engine.returning_home import Presence
 from mcoa.engine.wish import Wish, next_wish
 from mcoa.wire.messages import (
     BindingAcknowledgement,
@@ -64,11 +65,17 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsablePath:
-    """A care-of address from which the home agent takes packets."""
+    """A care-of address from which the home agent takes packets.
+
+    Attributes:
+        home: the home link, over which packets travel as they are; the care-of address is
+            the home address.
+    """
 
     bid: int | None
     link: str
     care_of_address: IPv6Address
+    home: bool = False
 
 
 class MobileNode:
@@ -80,6 +87,8 @@ class MobileNode:
         self.uses_bids = policy.multiple_care_of
         self.uses_bulk = policy.bulk
         self.is_stopping = False
+        self.presence = Presence.AWAY
+        self.home_link: str | None = None
         self._rng = rng
         self._sequence = rng.randrange(0x10000)
         self._links: dict[str, tuple[IPv6Address, ...]] = {}
@@ -105,6 +114,17 @@ class MobileNode:
         paths = self.paths()
         self._wish_for_links()
         return self._with_changes(paths, self._after_event(now))
+
+    def home_link_changed(
+        self, link: str | None, link_layer_address: bytes, now: float
+    ) -> list[Action]:
+        """Take note of which link is the home link now, and of our address on it; None away.
+
+        A link that is at home offers no care-of addresses: links_changed() says so first.
+        """
+        self.home_link = link
+        del link_layer_address, now
+        return []
 
     def receive(self, received: Received, now: float) -> list[Action]:
         """Take in one message."""

@@ -15,6 +15,14 @@ class MultipleCareOf(Enum):
     IGNORE = "ignore"  # behave as an agent that has never heard of RFC 5648
 
 
+class AtHome(Enum):
+    """Which links a mobile node uses while one of them is its home link (RFC 5648 §5.5, §5.6)."""
+
+    BOTH = "both"  # the home link and the visited ones
+    HOME = "home"  # the home link alone; nothing is registered
+    FOREIGN = "foreign"  # the visited links alone, as if the home link were not there
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomePrefix:
     """A prefix of the home link; times are monotonic seconds."""
@@ -36,6 +44,9 @@ class HomeAgentPolicy:
         refresh_advice_s: told to mobile nodes; None for an agent whose bindings survive its
             restart (RFC 6275 §10.3.1).
         refresh_request_lead_s: how long before expiry a binding in use is asked for.
+        simultaneous_home: permit home and visited links at once (RFC 5648 §5.6).
+        only_router: no other router is on the home link, so that a mobile node at home may
+            defend its home address itself (status 0 in place of 5, RFC 5648 §6.3).
     """
 
     address: IPv6Address
@@ -50,6 +61,8 @@ class HomeAgentPolicy:
     detect_duplicates: bool = True
     refresh_advice_s: int | None = None
     refresh_request_lead_s: float = 10.0
+    simultaneous_home: bool = True
+    only_router: bool = False
 
     def home_prefix(self, address: IPv6Address) -> HomePrefix | None:
         """Return the home prefix that `address` is out of."""
@@ -76,6 +89,11 @@ class MobileNodePolicy:
         links: in order of preference, which matters where one binding must do.
         multiple_care_of: False makes a plain RFC 6275 node (RFC 5648 §3).
         gather_s: how long after the first link the others may join its first update.
+        at_home: what to do on the home link.
+        other_home_agents: to be tried in this order when `home_agent` is silent or knows no
+            Binding Identifier; what discovery finds comes after them.
+        accepts_unprotected: believe Home Agent Switch, Binding Revocation and Mobile Prefix
+            Advertisement though nothing proves their sender (RFC 5142 §4, RFC 5846 §5).
     """
 
     home_address: IPv6Address
@@ -87,6 +105,9 @@ class MobileNodePolicy:
     bulk: bool = True
     gather_s: float = 0.2
     first_timeout_s: float = 1.5
+    at_home: AtHome = AtHome.BOTH
+    other_home_agents: tuple[IPv6Address, ...] = ()
+    accepts_unprotected: bool = False
 
     def __post_init__(self) -> None:
         _refuse_repeats("link name", (link.name for link in self.links))

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from mcoa.engine.policy import AtHome
 from mcoa.runtime.config_values import (
     Address,
     Addresses,
+    AtHomeChoice,
     BindingIdentifierNumber,
     BindingsPerNode,
     Directory,
@@ -16,6 +18,8 @@ from mcoa.runtime.config_values import (
     Lifetime,
     LinkMtu,
     Name,
+    Preference,
+    Prefix,
     Prefixes,
     Security,
     Weight,
@@ -34,6 +38,11 @@ class HomeAgentSettings(_Table):
         address: the service address, which is routed to the device.
         max_lifetime_s: a multiple of four.
         mobile_nodes: home addresses that may register; None for all of the home prefixes.
+        simultaneous_home: permit home and visited links at once.
+        only_router: no other router is on the home link.
+        advertise: send router advertisements on the home link.
+        preference: in the advertisements and in discovery; higher is tried first.
+        deprecated_prefixes: those of the home prefixes that are to be given up.
     """
 
     address: Address
@@ -45,17 +54,28 @@ class HomeAgentSettings(_Table):
     max_lifetime_s: Lifetime = Field(default=600, alias="max_lifetime")
     duplicate_address_detection: Flag = True
     mobile_nodes: Addresses | None = None
+    simultaneous_home: Flag = True
+    only_router: Flag = False
+    advertise: Flag = False
+    preference: Preference = 0
+    deprecated_prefixes: Prefixes = ()
 
 
 class MobileNodeSettings(_Table):
     """The table [mobile-node].
 
     Attributes:
+        other_home_agents: tried in this order when `home_agent` does not do.
+        home_prefix: of the home link; None for the /64 of the home address.
+        at_home: the links to use while one of them is the home link.
         lifetime_s: a multiple of four.
     """
 
     home_address: Address
     home_agent: Address
+    other_home_agents: Addresses = ()
+    home_prefix: Prefix | None = None
+    at_home: AtHomeChoice = AtHome.BOTH
     lifetime_s: Lifetime = Field(default=300, alias="lifetime")
     multiple_care_of: Flag = True
     bulk: Flag = True
@@ -68,6 +88,7 @@ class LinkSettings(_Table):
         bid: None leaves the choice to the node.
         weight: usual Mbit/s; only its ratio to the other links counts.
         mtu: octets; None for that of the interface.
+        home: it may be the home link now and then, and is looked at for that.
     """
 
     name: Name
@@ -75,6 +96,7 @@ class LinkSettings(_Table):
     bid: BindingIdentifierNumber | None = None
     weight: Weight = 10.0
     mtu: LinkMtu | None = None
+    home: Flag = True
 
 
 class _Node(_Table):

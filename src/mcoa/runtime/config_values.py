@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.policy import AtHome
 from mcoa.runtime.quantities import DURATION_HINT, RATE_HINT, parse_duration, parse_rate
 from mcoa.runtime.units import human_duration
 
@@ -163,6 +164,15 @@ def _security(value: object) -> str:
     return "none"
 
 
+def _at_home(value: object) -> AtHome:
+    choices = ", ".join(f'"{each.value}"' for each in AtHome)
+    hint = f"write one of {choices}"
+    text = _text(value, hint)
+    if text not in {each.value for each in AtHome}:
+        raise refusal(f"{as_written(value)} is none of the choices", hint)
+    return AtHome(text)
+
+
 def whole_number(low: int, high: int) -> Callable[[object], int]:
     """Return the check of a number from `low` to `high`."""
 
@@ -211,6 +221,8 @@ Weight = Annotated[float, BeforeValidator(_weight)]
 Security = Annotated[Literal["none"], BeforeValidator(_security)]
 BindingIdentifierNumber = Annotated[int, BeforeValidator(whole_number(1, 0xFFFF))]
 LinkMtu = Annotated[int, BeforeValidator(whole_number(1280, 0xFFFF))]
+Preference = Annotated[int, BeforeValidator(whole_number(0, 0xFFFF))]
+AtHomeChoice = Annotated[AtHome, BeforeValidator(_at_home)]
 BindingsPerNode = Annotated[int, BeforeValidator(whole_number(1, 100))]
 Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(items('["2001:db8:1::/64"]'))]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(items('["2001:db8:1::100"]'))]

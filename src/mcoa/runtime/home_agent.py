@@ -18,9 +18,10 @@ from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
+    Announce,
     BindingsChanged,
     DetectDuplicate,
-    Proxy,
+    Intercept,
     Remember,
     Report,
     Send,
@@ -69,6 +70,8 @@ def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
         max_bindings_per_node=settings.max_bindings_per_node,
         max_lifetime_s=settings.max_lifetime_s,
         detect_duplicates=settings.duplicate_address_detection,
+        simultaneous_home=settings.simultaneous_home,
+        only_router=settings.only_router,
     )
 
 
@@ -216,10 +219,12 @@ class HomeAgentService:
                     self._outbox.remember(home_address.packed)
                 case BindingsChanged(home_address=home_address):
                     self._bindings_changed(home_address)
-                case Proxy(home_address=home_address, active=active):
-                    self._home_link.proxy(home_address, active=active)
+                case Intercept(home_address=home_address, by=by):
+                    self._home_link.intercept(home_address, by)
                 case DetectDuplicate(home_address=home_address):
                     self._home_link.detect(home_address)
+                case Announce():
+                    raise ValueError(f"a home agent does not ask for {action}")
                 case Report():
                     self._events.report(action)
         self._outbox.flush()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
+from mcoa.engine.actions import Interception
 from mcoa.runtime.links import ABSENT_LINK, HOME_LINK_GROUPS, LinkState, LinkWatcher
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.neighbours import Neighbours
@@ -112,7 +113,7 @@ class HomeLink:
         """Become a router that attracts the service address; on the running loop.
 
         Home addresses that a process before this one attracted remain so for two seconds:
-        those not taken over by proxy() are let go then.
+        those not taken over by intercept() are let go then.
         """
         self._journal.record(RoutesThrough(device=self._tun.name))
         self._journal.record(Proxies(device=self.interface))
@@ -139,26 +140,28 @@ class HomeLink:
             self._neighbours.close()
             self._neighbours = None
 
-    def proxy(self, home_address: IPv6Address, *, active: bool, router: bool = False) -> None:
+    def intercept(
+        self, home_address: IPv6Address, by: Interception, *, router: bool = False
+    ) -> None:
         """Begin or end to attract a home address, as soon as the loop is free.
 
         Args:
             home_address: it belongs to the home link's prefix.
-            active: begin, and tell all nodes three times; or end.
+            by: PROXY is told to all nodes three times.
             router: the mobile node is a mobile router (RFC 3963 §6.5).
         """
         self._end_detection(home_address)
         self._leftovers.discard(home_address)
-        if active:
-            self._homes[home_address] = router
-        else:
+        if by is Interception.NONE:
             self._homes.pop(home_address, None)
+        else:
+            self._homes[home_address] = router
         self._put_off([home_address])
 
     def detect(self, home_address: IPv6Address) -> None:
         """Ask the link whether another node has a home address (RFC 4862 §5.4).
 
-        Answers go to `duplicate`, until proxy() is called for the address or 5 s pass. How
+        Answers go to `duplicate`, until intercept() is called for the address or 5 s pass. How
         long none is proof enough is the caller's to decide.
         """
         self._end_detection(home_address)

@@ -18,9 +18,10 @@ from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
+    Announce,
     BindingsChanged,
     DetectDuplicate,
-    Proxy,
+    Intercept,
     Remember,
     Report,
     Send,
@@ -76,6 +77,12 @@ def policy_of(configuration: MobileNodeConfiguration) -> MobileNodePolicy:
         lifetime_s=settings.lifetime_s,
         multiple_care_of=settings.multiple_care_of,
         bulk=settings.bulk,
+        home_prefix_length=64
+        if settings.home_prefix is None
+        else settings.home_prefix.prefixlen,
+        at_home=settings.at_home,
+        other_home_agents=settings.other_home_agents,
+        accepts_unprotected=configuration.security == "none",
     )
 
 
@@ -291,7 +298,7 @@ class MobileNodeService:
                     self._paths_changed(self.engine.paths())
                 case Report():
                     self._events.report(action)
-                case Remember() | DetectDuplicate() | Proxy():
+                case Remember() | DetectDuplicate() | Intercept() | Announce():
                     raise ValueError(f"a mobile node does not ask for {action}")
 
     def _send(self, send: Send) -> None:

@@ -66,6 +66,24 @@ home_prefixes = ["2001:db8:1::/64"]
 # Before a first registration, ask the home link whether another node has the home address
 # (RFC 6275, 10.3.1). It costs a second, once for each node.
 # duplicate_address_detection = true
+
+# Mobile nodes may use the home link and visited ones at once (RFC 5648, 5.6). With false
+# they get status 169, and use the home link alone while they are there.
+# simultaneous_home = true
+
+# No other router is on the home link. Only then can a mobile node at home answer for its
+# address itself (status 0); else the agent goes on answering for it (status 5).
+# only_router = false
+
+# Send router advertisements on the home link, by which mobile nodes know that they are
+# home, and other home agents of this one. As a default router only if it is the only one.
+# advertise = false
+
+# Among several home agents of the home link, higher is tried first: 0 to 65535.
+# preference = 0
+
+# Home prefixes that are to be given up: mobile nodes are told (status 1, RFC 6275, 10.6).
+# deprecated_prefixes = ["2001:db8:1::/64"]
 """
 )
 
@@ -85,6 +103,18 @@ home_address = "2001:db8:1::100"
 
 # The address of the home agent: `address` in its file.
 home_agent = "2001:db8:1::1"
+
+# Home agents to try, in this order, when that one is silent or takes one care-of address
+# only.
+# other_home_agents = ["2001:db8:1::2"]
+
+# The prefix of the home link, by which the node knows when it is there. Absent: the /64 of
+# the home address.
+# home_prefix = "2001:db8:1::/64"
+
+# What to use while one of the uplinks is the home link: "both" it and the visited ones,
+# "home" alone, or the "foreign" ones alone. Agents that do not permit both get "home".
+# at_home = "both"
 
 # How long a registration is asked for, "4s" to "72h 49m"; it is refreshed in time. The
 # protocol counts in steps of 4 seconds; what lies between is rounded down.
@@ -115,6 +145,10 @@ weight = 40
 
 # The MTU of the uplink in octets, 1280 to 65535. Absent: that of the interface.
 # mtu = 1500
+
+# Whether this uplink may be the home link now and then. Of several that are, the first
+# table's is used.
+# home = true
 
 [[link]]
 name = "wifi"

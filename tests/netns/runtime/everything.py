@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from mcoa.engine.actions import Interception
 from mcoa.runtime.capture import Capture, PacketTap, open_capture
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.links import LinkState, LinkWatcher
@@ -63,7 +64,7 @@ def be_home_agent(journal: Journal, netlink: Netlink) -> Callable[[], None]:
     )
     home_link.start()
     for address in HOME_ADDRESSES:
-        home_link.proxy(address, active=True)
+        home_link.intercept(address, Interception.PROXY)
     return home_link.close
 
 

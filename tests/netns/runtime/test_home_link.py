@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from mcoa.engine.actions import Interception
 from mcoa.lab.namespaces import run
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.mip0 import Tun
@@ -81,7 +82,7 @@ def test_packets_for_service_and_home_address_reach_the_device(pair: Pair) -> No
         agent = Agent.open(pair)
         home_link = agent.link()
         stop = deliver(agent.tun, agent.packets.extend, lambda _: None)
-        home_link.proxy(HOME, active=True)
+        home_link.intercept(HOME, Interception.PROXY)
         sender = pair.net.call(lambda: PacketSender(interface="acc0", source=ROUTER))
         for destination in (SERVICE, HOME):
             packet = plain(ROUTER, destination)
@@ -90,7 +91,7 @@ def test_packets_for_service_and_home_address_reach_the_device(pair: Pair) -> No
             # One router further: the hop limit is lower by one.
             assert agent.packets == [packet[:7] + b"\x3f" + packet[8:]]
             agent.packets.clear()
-        home_link.proxy(HOME, active=False)
+        home_link.intercept(HOME, Interception.NONE)
         await until(lambda: HOME not in agent.proxied() | agent.routed())
         assert agent.proxied() == agent.routed() == {SERVICE}
         stop()
@@ -106,7 +107,7 @@ def test_senders_of_what_no_tunnel_holds_are_told_by_the_kernel(pair: Pair) -> N
     async def scenario() -> None:
         agent = Agent.open(pair)
         home_link = agent.link()
-        home_link.proxy(HOME, active=True)
+        home_link.intercept(HOME, Interception.PROXY)
         errors = pair.net.call(lambda: IcmpSocket((2,)))
         sender = pair.net.call(lambda: PacketSender(interface="acc0", source=ROUTER))
         assert sender.send(plain(ROUTER, HOME, 1460), endpoint(HOME)) == 0
@@ -126,7 +127,7 @@ def test_rfc6275_10_4_1_a_home_address_is_announced_three_times(pair: Pair) -> N
         agent = Agent.open(pair)
         heard = pair.net.call(lambda: IcmpSocket((ADVERTISEMENT,), interface="acc0"))
         home_link = agent.link()
-        home_link.proxy(HOME, active=True, router=True)
+        home_link.intercept(HOME, Interception.PROXY, router=True)
         loop, times = asyncio.get_running_loop(), []
         link = agent.netlink.link("wwan0")
         assert link is not None
@@ -216,7 +217,7 @@ def test_once_proxied_the_address_is_defended_and_no_longer_doubted(pair: Pair) 
         agent = Agent.open(pair)
         home_link = agent.link()
         home_link.detect(HOME)
-        home_link.proxy(HOME, active=True)
+        home_link.intercept(HOME, Interception.PROXY)
         await until(lambda: HOME in agent.proxied())
         pair.net.ip(f"address add {HOME}/64 dev acc0")
         name = pair.net.full_name
@@ -233,7 +234,7 @@ def test_proxying_survives_the_home_link_being_switched_off_and_on(pair: Pair) -
     async def scenario() -> None:
         agent = Agent.open(pair)
         home_link = agent.link()
-        home_link.proxy(HOME, active=True)
+        home_link.intercept(HOME, Interception.PROXY)
         await until(lambda: agent.proxied() == {SERVICE, HOME})
         pair.node.ip("link set wwan0 down")
         await until(lambda: not agent.proxied())
@@ -251,11 +252,11 @@ def test_what_a_dead_agent_attracted_is_let_go_unless_taken_over(pair: Pair) -> 
         agent = Agent.open(pair)
         home_link = agent.link()
         for address in (HOME, FREE):
-            home_link.proxy(address, active=True)
+            home_link.intercept(address, Interception.PROXY)
         await until(lambda: agent.proxied() == {SERVICE, HOME, FREE})
         home_link.close()
         successor = agent.link()
-        successor.proxy(HOME, active=True)
+        successor.intercept(HOME, Interception.PROXY)
         assert agent.routed() == {SERVICE, HOME, FREE}
         await until(lambda: agent.proxied() == agent.routed() == {SERVICE, HOME})
         agent.close(successor)
