@@ -53,16 +53,20 @@ class Bench:
         sequence: int | None = None,
         home: IPv6Address | None = None,
         source: IPv6Address | None = None,
+        at_home: bool = False,
     ) -> BindingAcknowledgement | None:
-        """Send one update; return the acknowledgement if there is one at once."""
+        """Send one update, perhaps from the home link; return what is answered at once."""
         if sequence is None:
             self.sequence += 1
             sequence = self.sequence
         message = BindingUpdate(
             sequence=sequence, flags=flags, lifetime_s=lifetime_s, options=tuple(options)
         )
+        home = home or self.home
         envelope = Envelope(
-            source=source or self.source, destination=AGENT, home_address=home or self.home
+            source=home if at_home else source or self.source,
+            destination=AGENT,
+            home_address=None if at_home else home,
         )
         self.deliver(message, envelope)
         return self.acknowledgement()

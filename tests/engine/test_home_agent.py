@@ -350,7 +350,8 @@ def test_a_bid_named_twice_keeps_its_first_address(bench: Bench) -> None:
 def test_rfc5648_6_3_the_home_link_flag_is_refused_where_it_is_not_served(
     bench: Bench,
 ) -> None:
-    answer = bench.send(bid(1, LTE), bid(2, HOME, home=True))
+    refusing = bench.with_policy(simultaneous_home=False)
+    answer = refusing.send(bid(1, LTE), bid(2, HOME, home=True))
     status = Status.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
     assert statuses(answer) == (Status.MCOA_NOTCOMPLETE, {1: 0, 2: status})
 

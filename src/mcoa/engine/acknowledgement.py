@@ -6,7 +6,7 @@ from typing import Final
 
 from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy
-from mcoa.engine.registration import AnyIdentifier, Verdict
+from mcoa.engine.verdict import AnyIdentifier, Verdict
 from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
 from mcoa.wire.options import (
     BindingIdentifier,
@@ -29,14 +29,20 @@ def refusal(status: BindingStatus, update: BindingUpdate) -> Verdict:
 
 
 def acknowledge(
-    verdict: Verdict, received: Envelope, policy: HomeAgentPolicy, sequence: int
+    verdict: Verdict,
+    received: Envelope,
+    policy: HomeAgentPolicy,
+    sequence: int,
+    link_layer_address: bytes = b"",
 ) -> Send:
     """Answer to where an update came from, whatever care-of address it named.
 
     The type 2 routing header carries the home address, except towards the home address
-    itself (RFC 6275 §9.5.4).
+    itself (RFC 6275 §9.5.4). That is on the home link, where the mobile node cannot be asked
+    for its link-layer address yet (RFC 5648 §6.3); empty where it told none.
     """
     home_address = received.home_address or received.source
+    is_at_home = received.source == home_address
     message = BindingAcknowledgement(
         status=verdict.status,
         flags=_NO_FLAGS,
@@ -47,7 +53,8 @@ def acknowledge(
     envelope = Envelope(
         source=policy.address,
         destination=received.source,
-        routing_header_home_address=(None if received.source == home_address else home_address),
+        routing_header_home_address=None if is_at_home else home_address,
+        link_layer_address=link_layer_address or None if is_at_home else None,
     )
     return Send(message=message, envelope=envelope)
 

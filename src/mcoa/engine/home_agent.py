@@ -21,15 +21,16 @@ from mcoa.engine.actions import (
     DetectDuplicate,
     Envelope,
     Intercept,
-    Interception,
     Received,
     Remember,
     Report,
     Send,
 )
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.interception import Before, consequences, interception
 from mcoa.engine.policy import HomeAgentPolicy
-from mcoa.engine.registration import Request, Verdict, decide, refusal_of_home_address
+from mcoa.engine.registration import decide, refusal_of_home_address
+from mcoa.engine.verdict import Request, Verdict, link_layer_address_in
 from mcoa.wire.messages import (
     BindingError,
     BindingRefreshRequest,
@@ -71,6 +72,10 @@ class HomeAgent:
 
     `in_use` tells whether packets went to a home address lately; a binding that nobody uses
     is left to expire without a Binding Refresh Request (RFC 6275 §9.5.5).
+
+    Attributes:
+        other_routers: the caller has heard another router on the home link, so that no mobile
+            node there may defend its home address itself (RFC 5648 §6.3).
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class HomeAgent:
     ) -> None:
         self.policy = policy
         self.cache = BindingCache()
+        self.other_routers = False
         self._in_use = in_use
         self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
         self._pending: dict[IPv6Address, _Pending] = {}
@@ -123,9 +129,10 @@ class HomeAgent:
             return [Report(event="home-address-conflict", home_address=home_address)]
         self._detections.stop(home_address)
         verdict = refusal(BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED, pending.update)
+        update = pending.update
         return [
             Report(event="duplicate-address", home_address=home_address),
-            acknowledge(verdict, pending.envelope, self.policy, pending.update.sequence),
+            self._acknowledge(verdict, update, pending.envelope, update.sequence),
         ]
 
     def restore(self, entry: CacheEntry, now: float) -> list[Action]:
@@ -151,8 +158,9 @@ class HomeAgent:
         self._arm(entry)
         if not entry.bindings:
             return []
+        by = interception(entry.bindings)
         return [
-            Intercept(home_address=entry.home_address, by=Interception.PROXY),
+            Intercept(home_address=entry.home_address, by=by),
             BindingsChanged(home_address=entry.home_address),
         ]
 
@@ -176,10 +184,10 @@ class HomeAgent:
                 return [Report(event="update-with-nonce-indices", home_address=home_address)]
         if entry is not None and not is_newer(update.sequence, entry.sequence):
             verdict = refusal(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
-            return [acknowledge(verdict, envelope, self.policy, entry.sequence)]
+            return [self._acknowledge(verdict, update, envelope, entry.sequence)]
         if not update.flags & UpdateFlag.HOME:
             verdict = refusal(BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update)
-            return [acknowledge(verdict, envelope, self.policy, update.sequence)]
+            return [self._acknowledge(verdict, update, envelope, update.sequence)]
         return self._admit(update, envelope, entry, now)
 
     def _admit(
@@ -226,6 +234,7 @@ class HomeAgent:
             home_address=home_address,
             entry=entry,
             now=now,
+            may_defend=self.policy.only_router and not self.other_routers,
         )
         return decide(request, self.policy)
 
@@ -236,7 +245,7 @@ class HomeAgent:
         entry = self.cache.entry(home_address)
         actions: list[Action] = []
         if verdict.bindings is not None:
-            actions = self._apply(home_address, update.sequence, verdict, now)
+            actions = self._apply(update, envelope, verdict, now)
         elif entry is not None:
             # Its number is spent all the same. Else an older update that it overtook could
             # still bind what the mobile node has just been told is not bound.
@@ -250,31 +259,38 @@ class HomeAgent:
                     detail=verdict.status.phrase,
                 )
             )
-        actions.append(acknowledge(verdict, envelope, self.policy, update.sequence))
+        actions.append(self._acknowledge(verdict, update, envelope, update.sequence))
         return actions
 
+    def _acknowledge(
+        self, verdict: Verdict, update: BindingUpdate, envelope: Envelope, sequence: int
+    ) -> Send:
+        entry = self.cache.entry(envelope.home_address or envelope.source)
+        cached = b"" if entry is None else entry.link_layer_address
+        frame_to = link_layer_address_in(update) or cached
+        return acknowledge(verdict, envelope, self.policy, sequence, frame_to)
+
     def _apply(
-        self, home_address: IPv6Address, sequence: int, verdict: Verdict, now: float
+        self, update: BindingUpdate, envelope: Envelope, verdict: Verdict, now: float
     ) -> list[Action]:
+        home_address = envelope.home_address or envelope.source
         bindings = verdict.bindings or ()
         entry = self.cache.entry(home_address)
         if entry is None:
-            entry = CacheEntry(home_address=home_address, sequence=sequence)
+            entry = CacheEntry(home_address=home_address, sequence=update.sequence)
             self.cache.put(entry)
-        before, entry.bindings = entry.bindings, bindings
-        entry.sequence = sequence
+        before = Before(entry)
+        entry.bindings = bindings
+        entry.sequence = update.sequence
+        entry.link_layer_address = link_layer_address_in(update) or entry.link_layer_address
+        if not bindings and envelope.source != home_address:
+            entry.link_layer_address = b""  # wherever it is now, it is not at home
         entry.lifetime_s = verdict.lifetime_s
         entry.refresh_requested = False
         entry.forget_at_s = None if bindings else now + MAX_DELETE_BCE_TIMEOUT_S
         self._arm(entry)
         self._drop_stale_wakes()
-        actions: list[Action] = [Remember(home_address=home_address)]
-        if _paths(before) != _paths(bindings):
-            actions.append(BindingsChanged(home_address=home_address))
-        if bool(before) != bool(bindings):
-            by = Interception.PROXY if bindings else Interception.NONE
-            actions.append(Intercept(home_address=home_address, by=by))
-        return actions
+        return [Remember(home_address=home_address), *consequences(entry, before)]
 
     def _unrecognized(self, envelope: Envelope) -> list[Action]:
         """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""
@@ -321,7 +337,10 @@ class HomeAgent:
         if not entry.bindings:
             if entry.forget_at_s is not None and entry.forget_at_s <= now:
                 self.cache.remove(entry.home_address)
-                return [Remember(home_address=entry.home_address)]
+                actions: list[Action] = [Remember(home_address=entry.home_address)]
+                if entry.link_layer_address:  # packets were still delivered to it at home
+                    actions.append(BindingsChanged(home_address=entry.home_address))
+                return actions
             self._arm(entry)
             return []
         actions = self._expire(entry, now)
@@ -335,17 +354,16 @@ class HomeAgent:
         living = tuple(b for b in entry.bindings if b.expires_at_s > now)
         if len(living) == len(entry.bindings):
             return []
-        home_address = entry.home_address
+        before = Before(entry)
         entry.bindings = living
-        actions: list[Action] = [
-            Report(event="bindings-expired", home_address=home_address),
-            Remember(home_address=home_address),
-            BindingsChanged(home_address=home_address),
-        ]
         if not living:
             entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
-            actions.append(Intercept(home_address=home_address, by=Interception.NONE))
-        return actions
+            entry.link_layer_address = b""
+        return [
+            Report(event="bindings-expired", home_address=entry.home_address),
+            Remember(home_address=entry.home_address),
+            *consequences(entry, before),
+        ]
 
     def _request_refresh(self, entry: CacheEntry, now: float) -> list[Action]:
         """Ask for the bindings that run out first (RFC 6275 §9.5.5, RFC 5648 §6.4)."""
@@ -360,8 +378,3 @@ class HomeAgent:
         )
         envelope = Envelope(source=self.policy.address, destination=home_address)
         return [Send(message=BindingRefreshRequest(options=options), envelope=envelope)]
-
-
-def _paths(bindings: tuple[Binding, ...]) -> tuple[tuple[int | None, IPv6Address, int], ...]:
-    """Return of some bindings what the data plane cares for."""
-    return tuple((b.bid, b.care_of_address, b.priority) for b in bindings)

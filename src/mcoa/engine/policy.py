@@ -71,6 +71,10 @@ class HomeAgentPolicy:
                 return prefix
         return None
 
+    def is_at_home(self, address: IPv6Address) -> bool:
+        """Tell whether an address is none to tunnel to, because packets came back here."""
+        return address == self.address or self.home_prefix(address) is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPolicy:

@@ -151,6 +151,8 @@ class Refresher:
 
     def _named(self, entry: CacheEntry, layout: _Layout) -> list[Binding] | None:
         """Return the bindings that the options name; None when one cannot be refreshed."""
+        if any(binding.home for binding in entry.bindings):
+            return None  # what such an update means depends on its H flag and source
         named: list[Binding] = []
         for bid, priority in layout.names:
             binding = entry.find(bid)

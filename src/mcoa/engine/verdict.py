@@ -1,0 +1,101 @@
+"""A Binding Update as its home agent looks at it, and what it says to it (RFC 5648 §6.2)."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.wire.messages import BindingUpdate
+from mcoa.wire.options import BindingIdentifier, LinkLayerAddress, MalformedBindingIdentifier
+from mcoa.wire.registry import BindingStatus, UpdateFlag
+
+AnyIdentifier = BindingIdentifier | MalformedBindingIdentifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of an update.
+
+    Attributes:
+        status: of the acknowledgement.
+        identifier_statuses: of the acknowledgement's options; zero defers to `status`.
+        identifiers: the update's options, where they are to be answered.
+        bindings: all bindings of the home address afterwards; None changes nothing.
+    """
+
+    status: BindingStatus
+    lifetime_s: int = 0
+    identifiers: tuple[AnyIdentifier, ...] = ()
+    identifier_statuses: tuple[BindingStatus, ...] = ()
+    bindings: tuple[Binding, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An update, seen with what its packet said and what the cache holds.
+
+    Attributes:
+        may_defend: a mobile node on the home link may defend its home address itself.
+    """
+
+    update: BindingUpdate
+    source: IPv6Address
+    home_address: IPv6Address
+    entry: CacheEntry | None
+    now: float
+    may_defend: bool = False
+
+    @property
+    def held(self) -> tuple[Binding, ...]:
+        """The bindings before the update."""
+        return () if self.entry is None else self.entry.bindings
+
+    @property
+    def is_deregistration(self) -> bool:
+        """True for lifetime zero; RFC 6275 knows no other sign."""
+        return self.update.lifetime_s == 0
+
+    @property
+    def overwrites(self) -> bool:
+        """The O flag, whose bit means another thing in a proxy registration (RFC 6602)."""
+        both = UpdateFlag.OVERWRITE | UpdateFlag.PROXY
+        return self.update.flags & both == UpdateFlag.OVERWRITE
+
+    @property
+    def link_layer_address(self) -> bytes:
+        """Where the mobile node is found on the home link; empty if it never told."""
+        cached = b"" if self.entry is None else self.entry.link_layer_address
+        return link_layer_address_in(self.update) or cached
+
+    @property
+    def leaves_home(self) -> bool:
+        """True when nothing is to be forwarded to the home link any more (RFC 5648 §5.6.5).
+
+        No update with lifetime zero says so: it names what it deletes. Nor does one that
+        comes from the home link.
+        """
+        return (
+            not self.is_deregistration
+            and self.source != self.home_address
+            and not any(_is_home(identifier) for identifier in self.update.identifiers)
+        )
+
+
+def refuse_whole(status: BindingStatus, identifiers: tuple[AnyIdentifier, ...]) -> Verdict:
+    """Return a verdict whose status holds for every option alike."""
+    return Verdict(
+        status=status,
+        identifiers=identifiers,
+        identifier_statuses=(BindingStatus.ACCEPTED,) * len(identifiers),
+    )
+
+
+def link_layer_address_in(update: BindingUpdate) -> bytes:
+    """Return the mobile node's link-layer address that an update tells, or none."""
+    for option in update.options:
+        if isinstance(option, LinkLayerAddress) and option.code == option.OF_MOBILE_NODE:
+            return option.address
+    return b""
+
+
+def _is_home(identifier: AnyIdentifier) -> bool:
+    return isinstance(identifier, BindingIdentifier) and identifier.home
