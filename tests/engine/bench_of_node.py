@@ -15,6 +15,7 @@ from mcoa.wire.registry import UpdateFlag
 AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
 LTE, WIFI, SAT = (IPv6Address(f"2001:db8:{net}::1") for net in "abc")
+MAC = bytes.fromhex("020000000064")
 LINKS = {"lte": LTE, "wifi": WIFI, "sat": SAT}
 POLICY = MobileNodePolicy(
     home_address=HOME,
@@ -44,6 +45,11 @@ class Bench:
 
     def link(self, name: str, *addresses: IPv6Address) -> list[Action]:
         return self._take(self.node.links_changed(name, addresses, self.now))
+
+    def home(self, name: str | None, address: bytes = MAC) -> list[Action]:
+        """Find the home link at a link, or leave it."""
+        mac = b"" if name is None else address
+        return self._take(self.node.home_link_changed(name, mac, self.now))
 
     def all_links(self) -> None:
         for name, address in LINKS.items():

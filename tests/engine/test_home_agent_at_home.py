@@ -300,3 +300,12 @@ def test_a_node_at_home_that_had_nothing_is_told_so_in_a_frame(beside: Bench) ->
     answer = beside.send(FOUND_AT, lifetime_s=0, at_home=True)
     assert statuses(answer)[0] is Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE
     assert replies(beside) == [(HOME, MAC)]
+
+
+def test_an_update_from_abroad_that_a_return_overtook_binds_nothing(beside: Bench) -> None:
+    beside.send(FOUND_AT, lifetime_s=0, at_home=True, sequence=7)
+    answer = beside.send(bid(1, LTE), sequence=6)
+    assert statuses(answer)[0] is Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
+    assert beside.bound() == {}
+    beside.advance(11.0)
+    assert len(beside.agent.cache) == 0

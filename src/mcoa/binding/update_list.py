@@ -16,6 +16,7 @@ class Registration:
         bid: None for the one binding of a plain RFC 6275 node.
         slot: tells the care-of addresses of one link apart; a link with one has slot 0.
         wanted: the care-of address to be bound; None to have none.
+        home: what is wanted is the home link; the care-of address is the home address.
         held: the care-of address that the agent last acknowledged.
         doubtful: an unanswered update may have changed what the agent holds.
         expires_at_s: when the agent drops it; monotonic seconds, as all times here.
@@ -29,6 +30,7 @@ class Registration:
     link: str
     slot: int = 0
     wanted: IPv6Address | None = None
+    home: bool = False
     held: IPv6Address | None = None
     doubtful: bool = False
     expires_at_s: float = inf
@@ -53,12 +55,14 @@ class Registration:
             return "rejected"
         return "registering"
 
-    def want(self, care_of_address: IPv6Address | None) -> bool:
+    def want(self, care_of_address: IPv6Address | None, *, home: bool = False) -> bool:
         """Change what is wanted; tell whether that is a change."""
         if care_of_address == self.wanted:
             return False
-        self.wanted = care_of_address
+        self.wanted, self.home = care_of_address, home
         self.quiet_until_s, self.refusals = 0.0, 0
+        if home:
+            self.status = None  # what was said of an earlier visit does not hold for this one
         return True
 
     def forget(self) -> None:

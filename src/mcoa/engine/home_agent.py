@@ -42,7 +42,6 @@ from mcoa.wire.options import (
     NonceIndices,
 )
 from mcoa.wire.registry import (
-    AcknowledgementFlag,
     BindingErrorStatus,
     BindingStatus,
     UpdateFlag,
@@ -52,7 +51,7 @@ MAX_DELETE_BCE_TIMEOUT_S = 10.0  # RFC 6275 §12
 
 _STALE_WAKES_KEPT = 1024
 
-_NO_FLAGS = AcknowledgementFlag(0)
+_NOTHING_TO_DELETE = BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,11 +245,8 @@ class HomeAgent:
         actions: list[Action] = []
         if verdict.bindings is not None:
             actions = self._apply(update, envelope, verdict, now)
-        elif entry is not None:
-            # Its number is spent all the same. Else an older update that it overtook could
-            # still bind what the mobile node has just been told is not bound.
-            entry.sequence = update.sequence
-            actions.append(Remember(home_address=home_address))
+        elif entry is not None or verdict.status is _NOTHING_TO_DELETE:
+            actions = self._spend(home_address, update.sequence, now)
         if verdict.status.is_rejection:
             actions.append(
                 Report(
@@ -261,6 +257,22 @@ class HomeAgent:
             )
         actions.append(self._acknowledge(verdict, update, envelope, update.sequence))
         return actions
+
+    def _spend(self, home_address: IPv6Address, sequence: int, now: float) -> list[Action]:
+        """Take note of the number of an update that changed nothing.
+
+        Else an older update that it overtook could still bind what the mobile node has just
+        been told is not bound.
+        """
+        entry = self.cache.entry(home_address)
+        if entry is None:
+            entry = CacheEntry(home_address=home_address, sequence=sequence)
+            self.cache.put(entry)
+        entry.sequence = sequence
+        if not entry.bindings:
+            entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
+            self._arm(entry)
+        return [Remember(home_address=home_address)]
 
     def _acknowledge(
         self, verdict: Verdict, update: BindingUpdate, envelope: Envelope, sequence: int

@@ -16,20 +16,28 @@ from mcoa.binding.sequence import is_newer, successor
 from mcoa.binding.timers import TimerTable
 from mcoa.binding.update_list import UpdateList
 from mcoa.engine import answers, offers
-from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
-from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.actions import (
+    Action,
+    Announce,
+    BindingsChanged,
+    Envelope,
+    Received,
+    Report,
+    Send,
+)
+from mcoa.engine.attachments import Attachments
 from mcoa.engine.pace import Pace
-from mcoa.engine.policy import MobileNodePolicy
-from mcoa.engine.returning_home import Presence
+from mcoa.engine.policy import AtHome, MobileNodePolicy
+from mcoa.engine.returning_home import MOST_DRAINING_S, Presence
+from mcoa.engine.updates import Outstanding, make_update
+from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
 from mcoa.engine.wish import Wish, next_wish
 from mcoa.wire.messages import (
     BindingAcknowledgement,
     BindingError,
     BindingRefreshRequest,
-    BindingUpdate,
 )
-from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import BindingErrorStatus, BindingStatus, UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, BindingStatus
 
 INITIAL_BINDACK_TIMEOUT_S = 1.0  # RFC 6275 §12
 MAX_BINDACK_TIMEOUT_S = 32.0  # RFC 6275 §12
@@ -37,45 +45,26 @@ MAX_BINDACK_TIMEOUT_S = 32.0  # RFC 6275 §12
 # Of the lifetime: what would be refreshed within this share comes along with the rest.
 _COMPANY = 0.4
 
+_BOTH_PROHIBITED = BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
+
 # One copy may be lost; when two were not answered, somebody should know.
 _SILENT_ATTEMPTS = 2
-
-_HOME_UPDATE = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
 
 
 class _Timer(Enum):
     GATHER = "the first links had time to come up"
     PACE = "an update was held back"
+    DRAIN = "what was under way over visited links has arrived"
     RETRANSMIT = "the outstanding update is unanswered"
     UPKEEP = "a binding is to be refreshed, retried or has expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outstanding:
-    """The update that waits for its acknowledgement."""
+class _Seen:
+    """What the runtime acts upon."""
 
-    sequence: int
-    wish: Wish
-    source: IPv6Address
-    sent_at_s: float
-    lifetime_s: int
-    timeout_s: float
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsablePath:
-    """A care-of address from which the home agent takes packets.
-
-    Attributes:
-        home: the home link, over which packets travel as they are; the care-of address is
-            the home address.
-    """
-
-    bid: int | None
-    link: str
-    care_of_address: IPv6Address
-    home: bool = False
+    paths: tuple[UsablePath, ...]
+    presence: Presence
 
 
 class MobileNode:
@@ -87,15 +76,13 @@ class MobileNode:
         self.uses_bids = policy.multiple_care_of
         self.uses_bulk = policy.bulk
         self.is_stopping = False
-        self.presence = Presence.AWAY
-        self.home_link: str | None = None
         self._rng = rng
         self._sequence = rng.randrange(0x10000)
-        self._links: dict[str, tuple[IPv6Address, ...]] = {}
+        self._attached = Attachments(policy, unknown_round_trip_s=MAX_BINDACK_TIMEOUT_S)
+        self._home = self._attached.home
         self._afresh = True
         self._gather_until_s: float | None = None
         self._outstanding: Outstanding | None = None
-        self._round_trip_s: dict[IPv6Address, float] = {}
         self._pace = Pace()
         self._timers: TimerTable[_Timer] = TimerTable()
 
@@ -104,32 +91,42 @@ class MobileNode:
     def links_changed(
         self, link: str, addresses: tuple[IPv6Address, ...], now: float
     ) -> list[Action]:
-        """Take note of the care-of addresses that a link has now; none when it is down."""
-        home = self.policy.home_network
-        usable = tuple(a for a in addresses if is_unicast_routable(a) and a not in home)
-        if self._links.get(link, ()) == usable:
+        """Take note of the care-of addresses that a link has now; none when it is down.
+
+        While it is the home link it has none.
+        """
+        before = self._seen()
+        if not self._attached.change_link(link, addresses):
             return []
-        self._links[link] = usable
-        self._round_trip_s = {a: s for a, s in self._round_trip_s.items() if self._link_of(a)}
-        paths = self.paths()
         self._wish_for_links()
-        return self._with_changes(paths, self._after_event(now))
+        return self._with_changes(before, self._after_event(now))
 
     def home_link_changed(
         self, link: str | None, link_layer_address: bytes, now: float
     ) -> list[Action]:
         """Take note of which link is the home link now, and of our address on it; None away.
 
-        A link that is at home offers no care-of addresses: links_changed() says so first.
+        What care-of addresses a link has when it is the home link no more is to be told anew.
         """
-        self.home_link = link
-        del link_layer_address, now
-        return []
+        before = self._seen()
+        if not self._attached.change_home(link, link_layer_address):
+            return []
+        for entry in self.update_list:
+            if entry.home and entry.link == link:  # we are found elsewhere on it
+                entry.refresh_at_s = now
+        self._settle_home(now)
+        self._wish_for_links()
+        report = Report(
+            event="home-link-left" if link is None else "home-link-found",
+            home_address=self.policy.home_address,
+            detail=link or "",
+        )
+        return [report, *self._with_changes(before, self._after_event(now))]
 
     def receive(self, received: Received, now: float) -> list[Action]:
         """Take in one message."""
         message, envelope = received.message, received.envelope
-        paths = self.paths()
+        before = self._seen()
         match message:
             case BindingAcknowledgement():
                 actions = self._acknowledged(message, envelope, now)
@@ -139,7 +136,7 @@ class MobileNode:
                 actions = self._error(message, envelope, now)
             case _:
                 actions = [Report(event="message-not-for-a-mobile-node")]
-        return self._with_changes(paths, actions)
+        return self._with_changes(before, actions)
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""
@@ -148,10 +145,10 @@ class MobileNode:
     def handle_timer(self, now: float) -> list[Action]:
         """Retransmit, refresh and expire (RFC 6275 §11.8, §11.7.1)."""
         actions: list[Action] = []
-        paths = self.paths()
+        before = self._seen()
         for timer in list(self._timers.expire(now)):
             match timer:
-                case _Timer.GATHER | _Timer.PACE:
+                case _Timer.GATHER | _Timer.PACE | _Timer.DRAIN:
                     actions += self._after_event(now)
                 case _Timer.RETRANSMIT:
                     actions += self._retransmit(now)
@@ -160,15 +157,15 @@ class MobileNode:
                     # An update under way is answered or retransmitted first; both look
                     # again at what is due.
                     actions += [] if self._outstanding else self._update(now)
-        return self._with_changes(paths, actions)
+        return self._with_changes(before, actions)
 
     def stop(self, now: float) -> list[Action]:
         """De-register everything (RFC 5648 §5.4); `is_stopped` tells when that is done."""
-        paths = self.paths()
+        before = self._seen()
         self.is_stopping = True
         for entry in self.update_list:
             entry.want(None)
-        return self._with_changes(paths, self._update(now))
+        return self._with_changes(before, self._update(now))
 
     @property
     def is_stopped(self) -> bool:
@@ -182,25 +179,57 @@ class MobileNode:
         """The update that waits for its acknowledgement."""
         return self._outstanding
 
+    @property
+    def home_link(self) -> str | None:
+        """The link that is the home link now; None away from home."""
+        return self._home.name
+
+    @property
+    def presence(self) -> Presence:
+        """What we may do on the home link now (RFC 5648 §5.6.3, §5.6.4)."""
+        return presence(self.update_list, self._home, self._attached.use_of_home)
+
     def paths(self) -> tuple[UsablePath, ...]:
         """Return what packets may use now."""
-        return tuple(
-            UsablePath(bid=entry.bid, link=entry.link, care_of_address=entry.held)
-            for entry in self.update_list
-            if entry.held is not None and entry.is_usable
-        )
+        use = self._attached.use_of_home
+        return usable_paths(self.update_list, self._home, use, self.policy.home_address)
 
     def round_trip_s(self, care_of_address: IPv6Address) -> float | None:
         """Return how long the last update from this address took to be answered."""
-        return self._round_trip_s.get(care_of_address)
+        return self._attached.round_trip_s.get(care_of_address)
 
     def _wish_for_links(self) -> None:
         if self.is_stopping:
             return
+        links, offered = self.policy.links, self._attached.offers()
         if self.uses_bids:
-            offers.wish_for_each(self.update_list, self.policy.links, self._links)
+            home_address = self.policy.home_address
+            offers.wish_for_each(self.update_list, links, offered, home_address)
         else:
-            offers.wish_for_one(self.update_list, self.policy.links, self._links)
+            offers.wish_for_one(self.update_list, links, offered)
+
+    def _settle_home(self, now: float) -> None:
+        """Draw the consequences of another use of the home link than before."""
+        attached, home = self._attached, self._home
+        before, use = attached.use_of_home, home.use(several=self.uses_bids)
+        attached.use_of_home = use
+        if use is before:
+            return
+        home.has_returned = False
+        home.was_left = before is AtHome.BOTH and use is None and self._holds_home()
+        self._timers.stop(_Timer.DRAIN)
+        if AtHome.HOME in {before, use}:
+            self._afresh = True  # all is deleted then, or made anew
+        if use is AtHome.HOME:
+            held = [each.held for each in self.update_list if each.held is not None]
+            longest_s = max((attached.round_trip_s.get(a, 0.0) for a in held), default=0.0)
+            home.drained_at_s = now + min(MOST_DRAINING_S, longest_s)
+            if now < home.drained_at_s:
+                self._timers.set(_Timer.DRAIN, home.drained_at_s)
+
+    def _holds_home(self) -> bool:
+        """Tell whether the agent may hold a home binding."""
+        return any(e.home and (e.held is not None or e.doubtful) for e in self.update_list)
 
     # Sending.
 
@@ -213,7 +242,7 @@ class MobileNode:
         if self._gather_until_s is None:
             self._gather_until_s = now + self.policy.gather_s
             self._timers.set(_Timer.GATHER, self._gather_until_s)
-        if all(self._links.get(policy.name) for policy in self.policy.links):
+        if self._attached.is_complete():
             self._gather_until_s = now
             self._timers.stop(_Timer.GATHER)
         return now < self._gather_until_s
@@ -228,6 +257,7 @@ class MobileNode:
         source = None if wish is None else self._source_of(wish, attempt)
         if wish is not None and source is not None:
             if self._pace.allows(now):
+                self._home.has_returned = self._attached.use_of_home is AtHome.HOME
                 return [self._next_update(wish, source, attempt, now)]
             self._timers.set(_Timer.PACE, self._pace.next_s(now))
         else:
@@ -240,6 +270,9 @@ class MobileNode:
     def _next_update(self, wish: Wish, source: IPv6Address, attempt: int, now: float) -> Send:
         """Make an update with the next sequence number, and wait for its answer alone."""
         for entry in self.update_list:
+            ends_home = entry.home and wish.binds_abroad_alone
+            if ends_home and source != self.policy.home_address:
+                entry.doubtful, entry.status = True, None  # the agent defends again
             if wish.speaks_of(entry):
                 entry.doubtful = True
         self._sequence = successor(self._sequence)
@@ -256,18 +289,28 @@ class MobileNode:
         self._timers.stop(_Timer.PACE)
         self._timers.set(_Timer.RETRANSMIT, now + self._outstanding.timeout_s)
         self._arm_upkeep(now)
-        return self._message(self._outstanding)
+        return make_update(
+            self._outstanding,
+            self.policy,
+            link=self._attached.link_of(source),
+            link_layer_address=self._home.link_layer_address,
+        )
 
     def _next_wish(self, now: float) -> Wish | None:
-        if not self.is_stopping:
-            return next_wish(
-                self.update_list,
-                afresh=self._afresh,
-                bulk=self.uses_bulk,
-                now=now,
-                company_s=_COMPANY * self.policy.lifetime_s,
-            )
-        return None if self.is_stopped else Wish(items=(), deregisters=True)
+        everything_goes = Wish(items=(), deregisters=True)
+        if self.is_stopping:
+            return None if self.is_stopped else everything_goes
+        if self._attached.use_of_home is AtHome.HOME:
+            is_drained = now >= self._home.drained_at_s
+            return everything_goes if self._afresh and is_drained else None
+        return next_wish(
+            self.update_list,
+            afresh=self._afresh,
+            bulk=self.uses_bulk,
+            now=now,
+            company_s=_COMPANY * self.policy.lifetime_s,
+            left_home=self._home.was_left,
+        )
 
     def _retransmit(self, now: float) -> list[Action]:
         # Over another link than before: the first may be dead without anybody's notice.
@@ -278,45 +321,11 @@ class MobileNode:
         return actions
 
     def _source_of(self, wish: Wish, attempt: int) -> IPv6Address | None:
-        """Choose where to send from: the address concerned, else the quickest, in turns."""
-        live = [a for policy in self.policy.links for a in self._links.get(policy.name, ())]
-        if not live:
-            return None
+        entry = None
         if len(wish.items) == 1 and not wish.deregisters:
-            bid = wish.items[0].bid
-            entry = self.update_list.get(bid)
-            own = None if entry is None else entry.wanted
-            if own in live and (attempt % 2 == 0 or bid is None):
-                return own
-        live.sort(key=lambda address: self._round_trip_s.get(address, MAX_BINDACK_TIMEOUT_S))
-        return live[attempt % len(live)]
-
-    def _message(self, outstanding: Outstanding) -> Send:
-        wish = outstanding.wish
-        flags = _HOME_UPDATE | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0))
-        message = BindingUpdate(
-            sequence=outstanding.sequence,
-            flags=flags,
-            lifetime_s=outstanding.lifetime_s,
-            options=tuple(
-                BindingIdentifier(bid=item.bid, care_of_address=item.care_of_address)
-                for item in wish.items
-                if item.bid is not None
-            ),
-        )
-        envelope = Envelope(
-            source=outstanding.source,
-            destination=self.policy.home_agent,
-            home_address=self.policy.home_address,
-            link=self._link_of(outstanding.source),
-        )
-        return Send(message=message, envelope=envelope)
-
-    def _link_of(self, address: IPv6Address) -> str | None:
-        for link, addresses in self._links.items():
-            if address in addresses:
-                return link
-        return None
+            entry = self.update_list.get(wish.items[0].bid)
+        own = None if entry is None else entry.wanted
+        return self._attached.source_of(wish, own, attempt)
 
     # Receiving.
 
@@ -332,7 +341,7 @@ class MobileNode:
             return [Report(event="acknowledgement-unexpected")]
         self._outstanding = None
         self._timers.stop(_Timer.RETRANSMIT)
-        self._round_trip_s[outstanding.source] = now - outstanding.sent_at_s
+        self._attached.round_trip_s[outstanding.source] = now - outstanding.sent_at_s
         reading = answers.read(outstanding.wish, message, lifetime_s=outstanding.lifetime_s)
         reports = self._apply(reading, outstanding, now)
         if self.is_stopped:
@@ -350,13 +359,18 @@ class MobileNode:
     ) -> list[Action]:
         """Bring the update list and what is known of the agent up to date."""
         reports: list[Action] = []
+        wish = outstanding.wish
+        is_accepted = any(not status.is_rejection for status in reading.answers.values())
         if reading.peer_lacks is not None:
-            reports += self._fall_back(reading, outstanding)
+            reports += self._fall_back(reading, outstanding, now)
         elif reading.overwrite_next:
             self._afresh = True
-        elif any(not status.is_rejection for status in reading.answers.values()):
+        elif is_accepted:
             self._afresh = False
-        wish = outstanding.wish
+            self._home.was_left &= not wish.binds_abroad_alone
+        elif self._home.has_returned and reading.deletes_unnamed:
+            self._afresh = False
+            reports.append(Announce(home_address=self.policy.home_address))
         refresh_s = answers.refresh_after_s(reading, self._rng)
         for entry in list(self.update_list):
             answer = reading.answers.get(entry.bid)
@@ -366,9 +380,21 @@ class MobileNode:
                 )
             elif reading.deletes_unnamed and wish.speaks_of(entry):
                 entry.forget()
+        if _BOTH_PROHIBITED in reading.answers.values():
+            reports += self._use_home_alone(now)
         return reports
 
-    def _fall_back(self, reading: answers.Reading, outstanding: Outstanding) -> list[Action]:
+    def _use_home_alone(self, now: float) -> list[Action]:
+        """Give the visited links up while we are at home: the agent does not take both."""
+        self._home.is_alone = True
+        self._settle_home(now)
+        self._wish_for_links()
+        home_address = self.policy.home_address
+        return [Report(event="home-and-foreign-refused", home_address=home_address)]
+
+    def _fall_back(
+        self, reading: answers.Reading, outstanding: Outstanding, now: float
+    ) -> list[Action]:
         """Do without what the agent has not (RFC 5648 §5.7)."""
         home_address = self.policy.home_address
         if reading.peer_lacks is answers.Lack.BULK:
@@ -377,13 +403,15 @@ class MobileNode:
             return [Report(event="agent-refuses-bulk", home_address=home_address)]
         self.uses_bids = False
         self.update_list.clear()
+        self._afresh = not reading.peer_made_plain_binding
+        self._settle_home(now)
         self._wish_for_links()
-        plain, link = self.update_list.get(None), self._link_of(outstanding.source)
-        if reading.peer_made_plain_binding and plain is not None and link is not None:
+        plain, link = self.update_list.get(None), self._attached.link_of(outstanding.source)
+        is_abroad = self._attached.use_of_home is not AtHome.HOME and link is not None
+        if reading.peer_made_plain_binding and plain is not None and is_abroad:
             # The agent has bound the address that the update came from: keep it.
             plain.want(outstanding.source)
-            plain.link = link
-        self._afresh = not reading.peer_made_plain_binding
+            plain.link = link or ""
         return [Report(event="agent-knows-no-bid", home_address=home_address)]
 
     def _resynchronise(self, last_accepted: int, now: float) -> list[Action]:
@@ -450,10 +478,16 @@ class MobileNode:
         else:
             self._timers.stop(_Timer.UPKEEP)
 
-    def _with_changes(
-        self, before: tuple[UsablePath, ...], actions: list[Action]
-    ) -> list[Action]:
+    def _seen(self) -> _Seen:
+        return _Seen(paths=self.paths(), presence=self.presence)
+
+    def _with_changes(self, before: _Seen, actions: list[Action]) -> list[Action]:
         """Put the data plane first: packets move before signalling leaves."""
-        if self.paths() == before:
+        after = self._seen()
+        if after == before:
             return actions
-        return [BindingsChanged(home_address=self.policy.home_address), *actions]
+        home_address = self.policy.home_address
+        changes: list[Action] = [BindingsChanged(home_address=home_address)]
+        if after.presence is Presence.DEFENDED is not before.presence:
+            changes.append(Announce(home_address=home_address))
+        return [*changes, *actions]

@@ -18,10 +18,15 @@ _MOST_ITEMS: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One BID in an update; `care_of_address` None where the agent knows it."""
+    """One BID in an update; `care_of_address` None where the agent knows it.
+
+    Attributes:
+        home: it binds the home link (RFC 5648 §5.6.3).
+    """
 
     bid: int | None
     care_of_address: IPv6Address | None
+    home: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,16 @@ class Wish:
             return True
         return any(item.bid == registration.bid for item in self.items)
 
+    @property
+    def names_home(self) -> bool:
+        """True when it binds the home link, among others perhaps."""
+        return any(item.home for item in self.items)
+
+    @property
+    def binds_abroad_alone(self) -> bool:
+        """True when it tells the agent that the home link has been left (RFC 5648 §5.6.5)."""
+        return bool(self.items) and not self.deregisters and not self.names_home
+
 
 def next_wish(
     registrations: Iterable[Registration],
@@ -52,13 +67,16 @@ def next_wish(
     bulk: bool,
     now: float,
     company_s: float = 0.0,
+    left_home: bool = False,
 ) -> Wish | None:
     """Return what to tell the agent, or None when it knows all.
 
     `afresh` is the state after boot: the agent may hold anything, so the O flag and all
     addresses go out until one update has been acknowledged (RFC 5648 §5.9). The O flag also
-    says in one update what would take two: some addresses gone and others new. What is to
-    be refreshed within `company_s` anyway comes along, so that refreshes fall together.
+    says in one update what would take two: some addresses gone and others new; above all
+    when the home link has been left (`left_home`). What is to be refreshed within
+    `company_s` anyway comes along, so that refreshes fall together, and the home link always
+    does: an update without it would end it (§5.6.5).
 
     First comes the first address of each link: an agent takes so many bindings and no more,
     and a link with a dozen prefixes must not use up the share of all others.
@@ -66,18 +84,23 @@ def next_wish(
     entries = sorted(registrations, key=lambda entry: entry.slot)
     due = [entry for entry in entries if entry.is_due(now)]
     leftover = [entry for entry in entries if entry.is_leftover(now)]
-    if afresh or (due and leftover and bulk):
-        everything = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
-        if not everything:
+    speakable = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
+    if afresh or (bulk and speakable and leftover and (due or left_home)):
+        if not speakable:
             return None
-        return _registration(_some(everything, bulk=bulk), overwrites=True)
+        return _registration(_some(speakable, bulk=bulk), overwrites=True)
+    if left_home and speakable:
+        # Any care-of address ends the home binding, if one at a time is all that is taken.
+        return _registration(_some(due or speakable, bulk=bulk))
     if leftover:
         items = tuple(Item(bid=e.bid, care_of_address=None) for e in _some(leftover, bulk=bulk))
         return Wish(items=items, deregisters=True)
     if not due:
         return None
-    company = [e for e in entries if not e.is_due(now) and e.is_due(now, ahead_s=company_s)]
-    return _registration(_some(due + company, bulk=bulk))
+    company = [e for e in speakable if not e.is_due(now) and e.is_due(now, ahead_s=company_s)]
+    chosen = _some(due + company, bulk=bulk)
+    home = [e for e in speakable if bulk and e.home and e.is_usable and e not in chosen]
+    return _registration(_some(home + chosen, bulk=bulk))
 
 
 def _some(entries: list[Registration], *, bulk: bool) -> list[Registration]:
@@ -88,5 +111,6 @@ def _registration(entries: list[Registration], *, overwrites: bool = False) -> W
     items = []
     for entry in entries:
         is_known = entry.is_usable and not entry.doubtful and not overwrites
-        items.append(Item(bid=entry.bid, care_of_address=None if is_known else entry.wanted))
+        address = None if is_known else entry.wanted
+        items.append(Item(bid=entry.bid, care_of_address=address, home=entry.home))
     return Wish(items=tuple(items), overwrites=overwrites and entries[0].bid is not None)

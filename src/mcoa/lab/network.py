@@ -42,10 +42,16 @@ class _Link:
 
 @dataclass(slots=True, kw_only=True)
 class NodeHost:
-    """A mobile node and its links."""
+    """A mobile node and its links, of which one may be the home link."""
 
     engine: MobileNode
     links: dict[str, _Link] = field(default_factory=dict)
+    home_link: str | None = None
+
+    @property
+    def link_layer_address(self) -> bytes:
+        """The node's address on the home link."""
+        return bytes((2, 0, *self.engine.policy.home_address.packed[-4:]))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,8 +98,25 @@ class SimulatedNetwork:
 
     def set_link(self, host: NodeHost, name: str, *addresses: IPv6Address) -> None:
         """Give a link these addresses, or take it down by giving none; the node notices."""
+        if host.home_link == name:
+            self.set_home(host, None)
         host.links[name].addresses = addresses
         self.perform(host.engine, host.engine.links_changed(name, addresses, self.now))
+
+    def set_home(self, host: NodeHost, name: str | None) -> None:
+        """Make a link the home link, with the home address alone, or take it away."""
+        for link in host.links.values():
+            if link.name == host.home_link:
+                link.addresses = ()
+        host.home_link = name
+        if name is not None:
+            host.links[name].addresses = (host.engine.policy.home_address,)
+        self._tell_home(host)
+
+    def _tell_home(self, host: NodeHost) -> None:
+        address = b"" if host.home_link is None else host.link_layer_address
+        actions = host.engine.home_link_changed(host.home_link, address, self.now)
+        self.perform(host.engine, actions)
 
     def set_quality(self, host: NodeHost, name: str, quality: Quality) -> None:
         """Change how a link treats packets; nobody notices."""
@@ -116,8 +139,10 @@ class SimulatedNetwork:
     def restart_node(self, host: NodeHost) -> None:
         """Kill a mobile node, and start it again: it remembers nothing, its links are up."""
         host.engine = MobileNode(host.engine.policy, rng=Random(self._rng.random()))
+        if host.home_link is not None:
+            self._tell_home(host)
         for link in host.links.values():
-            if link.addresses:
+            if link.addresses and link.name != host.home_link:
                 actions = host.engine.links_changed(link.name, link.addresses, self.now)
                 self.perform(host.engine, actions)
 
@@ -173,18 +198,29 @@ class SimulatedNetwork:
     def _send(self, send: Send) -> None:
         envelope = send.envelope
         is_downward = envelope.source in self._agents
-        near = self._tunnel_end(envelope) if is_downward else envelope.source
-        link = self._link_of(near)
+        link = self._way_down(envelope) if is_downward else self._link_of(envelope.source)
         if link is None:
             return
         octets, channel = emit_signalling(send), link.down if is_downward else link.up
         for arrival_s in channel.arrivals(len(octets), self.now):
             heappush(self._in_flight, (arrival_s, next(self._serial), octets, link.name))
 
-    def _tunnel_end(self, envelope: Envelope) -> IPv6Address:
-        """Return the care-of address by which an agent reaches a home address."""
-        bound = self._agents[envelope.source].engine.cache.lookup(envelope.destination)
-        return envelope.destination if bound is None else bound.care_of_address
+    def _way_down(self, envelope: Envelope) -> _Link | None:
+        """Return the link over which an agent reaches a mobile node."""
+        if envelope.link_layer_address is not None:
+            return self._home_link_of(envelope.link_layer_address)
+        cache = self._agents[envelope.source].engine.cache
+        entry, bound = cache.entry(envelope.destination), cache.lookup(envelope.destination)
+        if entry is not None and bound is not None and bound.home:
+            return self._home_link_of(entry.link_layer_address)
+        return self._link_of(envelope.destination if bound is None else bound.care_of_address)
+
+    def _home_link_of(self, link_layer_address: bytes) -> _Link | None:
+        """Return where a frame is taken in; those for nodes that have left are lost."""
+        for host in self._nodes:
+            if host.home_link and host.link_layer_address == link_layer_address:
+                return host.links[host.home_link]
+        return None
 
     def _link_of(self, address: IPv6Address) -> _Link | None:
         for host in self._nodes:

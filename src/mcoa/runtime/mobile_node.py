@@ -26,8 +26,9 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
-from mcoa.engine.mobile_node import MobileNode, UsablePath
+from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
+from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.driver import Driver

@@ -1,0 +1,97 @@
+"""Where the mobile node is attached: its links, the home link among them, and how far it is.
+
+Nothing here knows what the agent holds; that is the update list's matter.
+"""
+
+from ipaddress import IPv6Address
+
+from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.offers import Offers
+from mcoa.engine.policy import AtHome, MobileNodePolicy
+from mcoa.engine.returning_home import HomeLink
+from mcoa.engine.wish import Wish
+
+
+class Attachments:
+    """What each link offers, and from where to send."""
+
+    def __init__(self, policy: MobileNodePolicy, *, unknown_round_trip_s: float) -> None:
+        self.home = HomeLink(choice=policy.at_home)
+        self.use_of_home: AtHome | None = None
+        self.round_trip_s: dict[IPv6Address, float] = {}
+        self._policy = policy
+        self._unknown_s = unknown_round_trip_s
+        self._links: dict[str, tuple[IPv6Address, ...]] = {}
+
+    def change_link(self, link: str, addresses: tuple[IPv6Address, ...]) -> bool:
+        """Take note of a link's addresses; tell whether that changes what it offers."""
+        network = self._policy.home_network
+        usable = tuple(a for a in addresses if is_unicast_routable(a) and a not in network)
+        if link == self.home.name or self._links.get(link, ()) == usable:
+            return False
+        self._links[link] = usable
+        known = self.round_trip_s.items()
+        self.round_trip_s = {a: seconds for a, seconds in known if self.link_of(a)}
+        return True
+
+    def change_home(self, link: str | None, link_layer_address: bytes) -> bool:
+        """Take note of which link is the home link; tell whether that is news."""
+        home = self.home
+        if (link, link_layer_address) == (home.name, home.link_layer_address):
+            return False
+        home.name, home.link_layer_address = link, link_layer_address
+        if link is None:
+            home.is_alone = False
+        else:
+            self._links.pop(link, None)
+        return True
+
+    def offers(self) -> Offers:
+        """Return the addresses that may be bound, by link."""
+        match self.use_of_home:
+            case AtHome.HOME:
+                return {}
+            case AtHome.BOTH if self.home.name is not None:
+                return {**self._links, self.home.name: (self._policy.home_address,)}
+            case _:
+                return self._links
+
+    def is_complete(self) -> bool:
+        """Tell whether no link is left to wait for."""
+        offered = self.offers()
+        every = all(offered.get(link.name) for link in self._policy.links)
+        return every or self.use_of_home is AtHome.HOME
+
+    def link_of(self, address: IPv6Address) -> str | None:
+        """Return the link that has an address."""
+        if address == self._policy.home_address:
+            return self.home.name
+        for link, addresses in self._links.items():
+            if address in addresses:
+                return link
+        return None
+
+    def source_of(
+        self, wish: Wish, own: IPv6Address | None, attempt: int
+    ) -> IPv6Address | None:
+        """Choose where to send from: the address concerned, else the quickest, in turns.
+
+        Args:
+            wish: what is to be said.
+            own: the address that it is about, if it is about one.
+            attempt: how often it was said before.
+        """
+        home_address = self._policy.home_address
+        if self.use_of_home is AtHome.HOME:
+            return home_address
+        offered = self.offers()
+        live = [a for link in self._policy.links for a in offered.get(link.name, ())]
+        if not live:
+            return None
+        is_plain = [item.bid for item in wish.items] == [None]  # the source is what it binds
+        if own in live and (attempt % 2 == 0 or is_plain):
+            return own
+        live.sort(key=lambda address: self.round_trip_s.get(address, self._unknown_s))
+        if wish.names_home:
+            live.sort(key=lambda address: address != home_address)
+        return live[attempt % len(live)]

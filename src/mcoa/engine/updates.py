@@ -1,0 +1,69 @@
+"""The mobile node's Binding Update, from what it has to say (RFC 6275 §11.7.1, RFC 5648 §5)."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.policy import MobileNodePolicy
+from mcoa.engine.wish import Wish
+from mcoa.wire.messages import BindingUpdate
+from mcoa.wire.options import BindingIdentifier, LinkLayerAddress
+from mcoa.wire.registry import UpdateFlag
+
+_HOME_UPDATE = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outstanding:
+    """The update that waits for its acknowledgement."""
+
+    sequence: int
+    wish: Wish
+    source: IPv6Address
+    sent_at_s: float
+    lifetime_s: int
+    timeout_s: float
+    attempt: int
+
+
+def make_update(
+    outstanding: Outstanding,
+    policy: MobileNodePolicy,
+    *,
+    link: str | None,
+    link_layer_address: bytes = b"",
+) -> Send:
+    """Return the message and how it travels.
+
+    From the home link it goes without Home Address option: the home address is its source.
+    Whatever concerns the home link says where the mobile node is found there, because it
+    answers no neighbour's question yet (RFC 5648 §5.6.3).
+
+    Args:
+        outstanding: what to say.
+        policy: names the home address and its agent.
+        link: that the update uses.
+        link_layer_address: on the home link.
+    """
+    wish = outstanding.wish
+    is_at_home = outstanding.source == policy.home_address
+    options: list[BindingIdentifier | LinkLayerAddress] = [
+        BindingIdentifier(bid=item.bid, care_of_address=item.care_of_address, home=item.home)
+        for item in wish.items
+        if item.bid is not None
+    ]
+    if link_layer_address and (is_at_home or wish.names_home):
+        options.append(LinkLayerAddress(address=link_layer_address))
+    message = BindingUpdate(
+        sequence=outstanding.sequence,
+        flags=_HOME_UPDATE | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0)),
+        lifetime_s=outstanding.lifetime_s,
+        options=tuple(options),
+    )
+    envelope = Envelope(
+        source=outstanding.source,
+        destination=policy.home_agent,
+        home_address=None if is_at_home else policy.home_address,
+        link=link,
+    )
+    return Send(message=message, envelope=envelope)
