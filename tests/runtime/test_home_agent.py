@@ -65,6 +65,9 @@ class Link:
     def detect(self, _home_address: IPv6Address) -> None:
         pass
 
+    def own_address(self) -> None:
+        pass
+
 
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], "Agent"]]:

@@ -18,6 +18,7 @@ from mcoa.dataplane.icmp import (
     ErrorSource,
     echo_reply,
 )
+from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
     DESTINATION_OPTIONS,
@@ -38,7 +39,7 @@ from mcoa.dataplane.packet import (
 from mcoa.dataplane.path import Path
 from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
-from mcoa.dataplane.tunnel import TunnelEntry
+from mcoa.dataplane.tunnel import Emit, TunnelEntry
 from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
 from mcoa.wire.ipv6 import parse_packet
 from mcoa.wire.reader import ParseError
@@ -61,6 +62,7 @@ class HomeAgentForwarder:
         deliver: Callable[[bytes], object],
         report: Reporter,
         rng: Random,
+        frame: Emit = nowhere,
         table: ForwardingTable | None = None,
     ) -> None:
         """Make a forwarder for one service address.
@@ -68,6 +70,7 @@ class HomeAgentForwarder:
         Args:
             address: the service address, sixteen octets.
             write: gives a packet to the device, for the kernel to route.
+            frame: sends a packet over a home path as it is; see Emit.
             deliver: gives a packet to the control plane: Mobility Headers, Home Address
                 options, and ICMPv6 that is not about tunnel packets; whole, with its header.
             report: told of drops that an operator should know of, at a bounded rate.
@@ -90,6 +93,9 @@ class HomeAgentForwarder:
         self._inbound = table.inbound
         self._entry = TunnelEntry(
             emit=self._emit, answer=self._send, errors=self._errors, drops=self._drops, rng=rng
+        )
+        self._home_link = OnLinkExit(
+            emit=frame, answer=self._send, errors=self._errors, drops=self._drops
         )
 
     def from_device(self, packet: bytes, now: float) -> None:
@@ -168,7 +174,8 @@ class HomeAgentForwarder:
             return
         if key is not None:
             self.table.shorten(home_address, key, outbound=shortcut(packet))
-        self._entry.send(path, packet, now)
+        exit_ = self._home_link if path.path.home else self._entry
+        exit_.send(path, packet, now)
 
     def _send(self, packet: bytes, now: float) -> None:
         """Send a packet of our own; one for a mobile node has to go through its tunnel."""

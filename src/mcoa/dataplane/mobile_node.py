@@ -11,6 +11,7 @@ from typing import Final
 
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
 from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
     FlowClassifier,
@@ -42,6 +43,7 @@ class MobileNodeForwarder:
         write: Callable[[bytes], object],
         report: Reporter,
         rng: Random,
+        frame: Emit = nowhere,
         table: ForwardingTable | None = None,
     ) -> None:
         """Make a forwarder for a home address and the service address of its agent.
@@ -50,6 +52,7 @@ class MobileNodeForwarder:
             home_address: sixteen octets.
             home_agent: sixteen octets.
             send: sends a whole outer packet, header included, over a path; see Emit.
+            frame: sends a packet over a home path as it is; likewise.
             write: gives a packet to the device, for the kernel to receive.
             report: told of drops that an operator should know of, at a bounded rate.
             rng: draws the identification of fragments.
@@ -72,6 +75,9 @@ class MobileNodeForwarder:
         self._inbound = table.inbound
         self._entry = TunnelEntry(
             emit=send, answer=self._answer, errors=errors, drops=self._drops, rng=rng
+        )
+        self._home_link = OnLinkExit(
+            emit=frame, answer=self._answer, errors=errors, drops=self._drops
         )
 
     def from_device(self, packet: bytes, now: float) -> None:
@@ -158,7 +164,8 @@ class MobileNodeForwarder:
             return
         if key is not None:
             self.table.shorten(self._home_address, key, outbound=shortcut(packet))
-        self._entry.send(path, packet, now)
+        exit_ = self._home_link if path.path.home else self._entry
+        exit_.send(path, packet, now)
 
     def _out_of_tunnel(
         self, outer_source: bytes, bid: int, inner: bytes, traffic_class: int, now: float

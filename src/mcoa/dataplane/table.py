@@ -153,7 +153,7 @@ class ForwardingTable:
         All the BIDs of the inner source are looked at (RFC 5648 9).
         """
         for path in self.bindings.get(inner_source, ()):
-            if path.care_of_address == outer_source:
+            if path.care_of_address == outer_source and not path.home:
                 return path.bid
         return None
 

@@ -33,24 +33,29 @@ from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
+from mcoa.runtime.frames import Framed, Frames
 from mcoa.runtime.home_link import HomeLink
-from mcoa.runtime.links import describe_link
+from mcoa.runtime.home_routers import HomeRouters, advertisement
+from mcoa.runtime.links import LinkState, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.outbox import Outbox
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.records import RecordError, emit_record, parse_record
+from mcoa.runtime.router_advertisements import Heard
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
 from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
+from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS
 from mcoa.wire.messages import BindingError
 
 # Of packets about packets that make no sense, whose sources anybody can forge.
 _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
+_USUAL_MTU = 1500
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
 
@@ -104,10 +109,21 @@ class HomeAgentService:
             netlink=netlink,
             journal=journal,
             duplicate=self._duplicate,
+            changed=self._home_link_changed,
+        )
+        self._frames = Frames(configuration.home_agent.home_link)
+        self._routers = HomeRouters(
+            configuration.home_agent.home_link,
+            configuration.home_agent.address,
+            make=self._advertisement if configuration.home_agent.advertise else None,
+            own_address=self._home_link.own_address,
+            heard=self._router_heard,
+            others_changed=self._other_routers,
         )
         self._forwarder = HomeAgentForwarder(
             address=configuration.home_agent.address.packed,
             write=self._tun.send,
+            frame=self._over_home_link,
             deliver=self._take,
             report=self._events.drop,
             rng=rng,
@@ -117,7 +133,7 @@ class HomeAgentService:
         self._inbox: list[bytes] = []
         self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now
-        self._outbox = Outbox(
+        self._outbox: Outbox[bytes | Framed] = Outbox(
             commit=self._store.commit,
             record=self._record,
             send=self._send,
@@ -160,6 +176,8 @@ class HomeAgentService:
         self._undeliver()
         self._driver.close()
         self._outbox.close()
+        self._routers.close()
+        self._frames.close()
         self._home_link.close()
         self._tun.close()
         self._store.close()
@@ -209,12 +227,8 @@ class HomeAgentService:
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Send(message=BindingError()) if not self._complaints.allows(
-                    self._driver.now
-                ):
-                    pass
                 case Send():
-                    self._outbox.post(emit_signalling(action))
+                    self._post(action)
                 case Remember(home_address=home_address):
                     self._outbox.remember(home_address.packed)
                 case BindingsChanged(home_address=home_address):
@@ -229,15 +243,19 @@ class HomeAgentService:
                     self._events.report(action)
         self._outbox.flush()
 
+    def _post(self, send: Send) -> None:
+        is_complaint = isinstance(send.message, BindingError)
+        if is_complaint and not self._complaints.allows(self._driver.now):
+            return
+        packet, to = emit_signalling(send), send.envelope.link_layer_address
+        self._outbox.post(Framed(packet=packet, to=to) if to else packet)
+
     def _bindings_changed(self, home_address: IPv6Address) -> None:
         # The path verified last comes first: it serves what no flow claims (RFC 5648 §3).
         bindings = sorted(
             self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
         )
-        paths = tuple(
-            Path(bid=binding.bid or 0, care_of_address=binding.octets) for binding in bindings
-        )
-        self._forwarder.table.replace(home_address.packed, paths)
+        self._forwarder.table.replace(home_address.packed, self._paths(home_address, bindings))
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
             "bindings-changed",
@@ -246,8 +264,40 @@ class HomeAgentService:
             bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
         )
 
-    def _send(self, packet: bytes) -> None:
-        if packet[24:40] in self._forwarder.table.bindings:
+    def _paths(self, home_address: IPv6Address, bindings: list[Binding]) -> tuple[Path, ...]:
+        """Return the paths of a home address, of which one may lead over the home link.
+
+        A mobile node that has just come home for good has no binding; what is under way to
+        it by tunnels' ways still passes here.
+        """
+        entry = self.engine.cache.entry(home_address)
+        mac = b"" if entry is None else entry.link_layer_address
+        mtu = self._home_link.state.mtu or _USUAL_MTU
+        if mac and not bindings:
+            address = home_address.packed
+            home = Path(
+                bid=0, care_of_address=address, mtu=mtu, home=True, link_layer_address=mac
+            )
+            return (home,)
+        return tuple(
+            Path(
+                bid=binding.bid or 0,
+                care_of_address=binding.octets,
+                mtu=mtu if binding.home else _USUAL_MTU,
+                home=binding.home,
+                link_layer_address=mac if binding.home else b"",
+            )
+            for binding in bindings
+        )
+
+    def _over_home_link(self, path: Path, packet: bytes) -> int:
+        too_big = self._frames.send(packet, path.link_layer_address)
+        return self._home_link.state.mtu if too_big else 0
+
+    def _send(self, packet: bytes | Framed) -> None:
+        if isinstance(packet, Framed):
+            self._frames.send(packet.packet, packet.to)
+        elif packet[24:40] in self._forwarder.table.bindings:
             self._forwarder.from_device(packet, self._driver.now)
         else:
             self._tun.send(packet)
@@ -262,6 +312,31 @@ class HomeAgentService:
 
     def _duplicate(self, home_address: IPv6Address) -> None:
         self._driver.run(self.engine.duplicate_found(home_address))
+
+    # The home link.
+
+    def _home_link_changed(self, state: LinkState) -> None:
+        self._routers.changed(state)
+
+    def _advertisement(self, mac: bytes, leaving: bool) -> RouterAdvertisement:  # noqa: FBT001
+        settings = self._configuration.home_agent
+        return advertisement(
+            settings.address,
+            settings.home_prefixes,
+            deprecated=settings.deprecated_prefixes,
+            preference=settings.preference,
+            only_router=settings.only_router,
+            mac=mac,
+            leaving=leaving,
+        )
+
+    def _router_heard(self, heard: Heard) -> None:
+        del heard
+
+    def _other_routers(self, there_are: bool) -> None:  # noqa: FBT001
+        if there_are and not self.engine.other_routers:
+            self._events.log.remote("other-router-on-home-link", level=Level.INFO)
+        self.engine.other_routers = there_are
 
     def _not_written(self, error: OSError) -> None:
         self._events.counts["store-failures"] += 1

@@ -7,6 +7,7 @@ routed to `mip0`; so is the agent's own service address, which no interface has.
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
@@ -50,6 +51,14 @@ _NAME = "home"
 _UNUSABLE = AddressFlag.TENTATIVE | AddressFlag.DETECTION_FAILED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Home:
+    """How a home address is attracted; `router` is for the announcements."""
+
+    by: Interception
+    router: bool
+
+
 class HomeLink:
     """Attracts packets for the service address and home addresses, and detects duplicates.
 
@@ -61,11 +70,12 @@ class HomeLink:
         journal: learns of everything first.
         duplicate: told of an address given to detect() that another node has.
         refused: told what the kernel would not take.
+        changed: told how the interface is now.
         mtu: of packets that are to be tunnelled; senders of larger ones are told by the
             kernel. Octets.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 a place has many neighbours
         self,
         interface: str,
         *,
@@ -75,6 +85,7 @@ class HomeLink:
         journal: Journal,
         duplicate: Callable[[IPv6Address], None],
         refused: Callable[[Changeable, OSError], None] = lambda _what, _why: None,
+        changed: Callable[[LinkState], None] = lambda _state: None,
         mtu: int = INNER_MTU,
     ) -> None:
         self.interface = interface
@@ -85,11 +96,12 @@ class HomeLink:
         self._journal = journal
         self._duplicate = duplicate
         self._refused = refused
+        self._told = changed
         self._rng = Random()
         self._state = ABSENT_LINK
         self._neighbours: Neighbours | None = None
         self._source: IPv6Address | None = None
-        self._homes: dict[IPv6Address, bool] = {}
+        self._homes: dict[IPv6Address, _Home] = {}
         self._pending: dict[IPv6Address, None] = {}
         self._flushing: asyncio.Handle | None = None
         self._leftovers: set[IPv6Address] = set()
@@ -155,7 +167,7 @@ class HomeLink:
         if by is Interception.NONE:
             self._homes.pop(home_address, None)
         else:
-            self._homes[home_address] = router
+            self._homes[home_address] = _Home(by=by, router=router)
         self._put_off([home_address])
 
     def detect(self, home_address: IPv6Address) -> None:
@@ -191,6 +203,7 @@ class HomeLink:
         if is_another or (state.up and not before.up):
             # The kernel forgets proxy entries when a device is switched off.
             self._attract()
+        self._told(state)
 
     def _attract(self) -> None:
         self._put_off([self.address, *self._homes])
@@ -232,7 +245,8 @@ class HomeLink:
     def _announce(self, address: IPv6Address, left: int) -> None:
         self._announcements.pop(address, None)
         if self._neighbours is not None and self._source is not None:
-            router = self._homes.get(address, False)
+            home = self._homes.get(address)
+            router = home is not None and home.router
             self._neighbours.announce(address, self._source, router=router)
         if left > 1:
             # Many that began together, as after a restart, must not stay together.
@@ -242,7 +256,7 @@ class HomeLink:
                 delay_s, self._announce, address, left - 1
             )
 
-    def _own_address(self) -> IPv6Address | None:
+    def own_address(self) -> IPv6Address | None:
         """Return our address on the link, link-local if possible (RFC 4861 §4.4)."""
         ours = [
             each.address
@@ -274,13 +288,23 @@ class HomeLink:
         gone = [each for each in addresses if each not in kept]
         self._remove([entry for each in gone for entry in self._entries(each)])
         self._add([entry for each in kept for entry in self._entries(each)])
-        self._source = self._own_address()
+        if self._state.index:
+            left = [each for each in kept if not self._is_proxied(each)]
+            self._remove(map(self._proxy_entry, left))
+        self._source = self.own_address()
         for address in kept:
-            self._announce(address, ANNOUNCEMENTS)
+            if self._is_proxied(address):
+                self._announce(address, ANNOUNCEMENTS)
 
     def _entries(self, address: IPv6Address) -> list[Neighbour | Route]:
         route = self._route(address)
-        return [route, self._proxy_entry(address)] if self._state.index else [route]
+        is_proxied = self._state.index and self._is_proxied(address)
+        return [route, self._proxy_entry(address)] if is_proxied else [route]
+
+    def _is_proxied(self, address: IPv6Address) -> bool:
+        """Tell whether we answer neighbours about an address, or did until now."""
+        home = self._homes.get(address)
+        return home is None or home.by is Interception.PROXY
 
     def _route(self, address: IPv6Address) -> Route:
         # Unlocked, the kernel forwards what the device can hold.

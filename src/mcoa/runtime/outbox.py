@@ -7,6 +7,9 @@ forwarding packets while a disk turns, and what arrives meanwhile shares the nex
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Packet = TypeVar("Packet")
 
 Batch = Sequence[tuple[bytes, bytes]]
 
@@ -16,7 +19,7 @@ PATIENCE_S = 3.0
 _MOST_WAITING = 1 << 16  # packets; while a disk hangs, mobile nodes go on asking
 
 
-class Outbox:
+class Outbox(Generic[Packet]):
     """Sends packets in order, each after the records that were marked before it.
 
     Args:
@@ -35,7 +38,7 @@ class Outbox:
         *,
         commit: Callable[[Batch], None],
         record: Callable[[bytes], bytes],
-        send: Callable[[bytes], object],
+        send: Callable[[Packet], object],
         failed: Callable[[OSError], None],
     ) -> None:
         self._commit = commit
@@ -45,7 +48,7 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, "store")
         self._unwritten: dict[bytes, None] = {}
-        self._waiting: list[bytes] = []
+        self._waiting: list[Packet] = []
         self._is_writing = False
         self._retry: asyncio.TimerHandle | None = None
         self.unsent = 0
@@ -54,7 +57,7 @@ class Outbox:
         """Write the record of a home address before any packet that comes after."""
         self._unwritten[home_address] = None
 
-    def post(self, packet: bytes) -> None:
+    def post(self, packet: Packet) -> None:
         """Send a packet, now or when the records marked so far are written."""
         if not self._unwritten and not self._is_writing:
             self._send(packet)
@@ -91,7 +94,7 @@ class Outbox:
         self._writer.shutdown()
 
     def _written(
-        self, done: "asyncio.Future[None]", homes: list[bytes], packets: list[bytes]
+        self, done: "asyncio.Future[None]", homes: list[bytes], packets: list[Packet]
     ) -> None:
         self._is_writing = False
         if done.cancelled():

@@ -9,10 +9,10 @@ from ipaddress import IPv6Address
 
 from mcoa.binding.cache import Binding, CacheEntry
 
-_VERSION = 1
+_VERSION, _VERSION_WITHOUT_HOME = 2, 1
 _HEAD = struct.Struct(">BHIdB")  # version, sequence, lifetime, forget at, number of bindings
 _BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
-_HOME_FLAG = 0x80
+_HOME_FLAG, _DEFENDED_FLAG = 0x80, 0x40
 _NEVER = 0.0
 
 
@@ -26,16 +26,23 @@ def emit_record(entry: CacheEntry, *, offset_s: float) -> bytes:
     head = _HEAD.pack(
         _VERSION, entry.sequence, entry.lifetime_s, forget_at, len(entry.bindings)
     )
-    return head + b"".join(
-        _BINDING.pack(
-            binding.bid or 0,
-            binding.priority,
-            _HOME_FLAG if binding.home else 0,
-            binding.care_of_address.packed,
-            binding.expires_at_s + offset_s,
-            binding.verified_at_s + offset_s,
+    mac = entry.link_layer_address
+    return (
+        head
+        + bytes((len(mac),))
+        + mac
+        + b"".join(
+            _BINDING.pack(
+                binding.bid or 0,
+                binding.priority,
+                (_HOME_FLAG if binding.home else 0)
+                | (_DEFENDED_FLAG if binding.defended else 0),
+                binding.care_of_address.packed,
+                binding.expires_at_s + offset_s,
+                binding.verified_at_s + offset_s,
+            )
+            for binding in entry.bindings
         )
-        for binding in entry.bindings
     )
 
 
@@ -45,10 +52,13 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
     Raises:
         RecordError: the record is of another version, or damaged.
     """
-    if len(octets) < _HEAD.size or octets[0] != _VERSION:
+    if len(octets) < _HEAD.size or octets[0] not in {_VERSION, _VERSION_WITHOUT_HOME}:
         raise RecordError(f"record of {home_address} is not of version {_VERSION}")
-    _, sequence, lifetime_s, forget_at, number = _HEAD.unpack_from(octets)
-    if len(octets) != _HEAD.size + number * _BINDING.size:
+    version, sequence, lifetime_s, forget_at, number = _HEAD.unpack_from(octets)
+    rest, mac = octets[_HEAD.size :], b""
+    if version == _VERSION and rest:
+        mac, rest = rest[1 : 1 + rest[0]], rest[1 + rest[0] :]
+    if len(rest) != number * _BINDING.size:
         raise RecordError(f"record of {home_address} has {len(octets)} octets")
     bindings = tuple(
         Binding(
@@ -58,15 +68,15 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
             verified_at_s=verified_at - offset_s,
             priority=priority,
             home=bool(flags & _HOME_FLAG),
+            defended=bool(flags & _DEFENDED_FLAG),
         )
-        for bid, priority, flags, address, expires_at, verified_at in _BINDING.iter_unpack(
-            octets[_HEAD.size :]
-        )
+        for bid, priority, flags, address, expires_at, verified_at in _BINDING.iter_unpack(rest)
     )
     return CacheEntry(
         home_address=home_address,
         sequence=sequence,
         bindings=bindings,
         lifetime_s=lifetime_s,
+        link_layer_address=mac,
         forget_at_s=None if forget_at == _NEVER else forget_at - offset_s,
     )

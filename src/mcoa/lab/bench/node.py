@@ -4,9 +4,12 @@ import asyncio
 import select
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
+from mcoa.engine.actions import Interception
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.end import End
+from mcoa.runtime.frames import Framed
 from mcoa.runtime.home_agent import HomeAgentService
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.log import EventLog
@@ -29,11 +32,13 @@ class _Shore(HomeLink):
     A refresh changes nothing there, and the kernel takes a million proxy entries slowly.
     """
 
-    def proxy(self, home_address: object, *, active: bool, router: bool = False) -> None:
+    def intercept(
+        self, home_address: IPv6Address, by: Interception, *, router: bool = False
+    ) -> None:
         """Do nothing."""
 
 
-class _Outbox(Outbox):
+class _Outbox(Outbox[bytes | Framed]):
     """The daemon's outbox, which can be told to keep nothing."""
 
     is_durable = True
