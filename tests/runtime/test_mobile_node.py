@@ -50,7 +50,8 @@ class Anything:
     def _nothing(self, *_arguments: object) -> None:
         pass
 
-    use = attach = close = _nothing
+    use = attach = close = prepare = settle = announce = link_changed = _nothing
+    found = way = None
 
 
 class Node:
@@ -109,7 +110,7 @@ def message(value: Message) -> bytes:
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Node]]:
     parts = ("Tun", "Silencer", "IcmpSocket", "Routing", "LinkWatcher", "Uplink")
-    for name in (*parts, "_open_capture", "prepare_uplink"):
+    for name in (*parts, "_open_capture", "prepare_uplink", "AtHome", "HomeFinder"):
         monkeypatch.setattr(mobile_node, name, Anything)
     made: list[Node] = []
 

@@ -8,7 +8,8 @@ from mcoa.runtime.links import LinkAddress, LinkState
 from mcoa.runtime.routing import (
     FIRST_TABLE,
     Home,
-    home_route,
+    HomeWay,
+    home_routes,
     table_of,
     uplink_routes,
     uplink_rules,
@@ -21,6 +22,7 @@ ADDRESSES = tuple(LinkAddress(address=PREFIX[number], prefix=PREFIX) for number 
 LINK = LinkState(
     up=True, addresses=ADDRESSES, default_route=True, gateway=GATEWAY, mtu=1500, index=3
 )
+HOME_NETWORK = IPv6Network("2001:db8:1::/64")
 
 
 def test_each_care_of_address_has_a_rule_to_its_links_table() -> None:
@@ -66,11 +68,31 @@ def test_a_link_that_is_down_leads_nowhere() -> None:
 
 
 def test_everything_else_takes_the_home_address_and_the_device() -> None:
-    home = Home(address=IPv6Address("2001:db8:1::100"), index=9, mtu=1420)
-    route = home_route(home)
-    assert (route.destination, route.table, route.metric) == (DEFAULT_ROUTE, MAIN_TABLE, 1)
-    assert (route.index, route.source, route.mtu) == (9, home.address, 1420)
-    assert not route.mtu_locked
+    routes = home_routes(home_by())
+    assert {route.destination for route in routes} == {DEFAULT_ROUTE, HOME_NETWORK}
+    for route in routes:
+        assert (route.table, route.metric, route.mtu) == (MAIN_TABLE, 1, 1420)
+        assert (route.index, route.source) == (9, HOME_NETWORK[0x100])
+        assert not route.mtu_locked
+
+
+@pytest.mark.parametrize("is_only", [False, True])
+def test_where_the_home_address_is_defended_neighbours_are_reached_directly(
+    *, is_only: bool
+) -> None:
+    way = HomeWay(interface="eth0", index=4, router=GATEWAY, is_only=is_only)
+    found = {route.destination: route for route in home_routes(home_by(way))}
+    assert found[HOME_NETWORK].index == 4
+    assert found[HOME_NETWORK].gateway is None
+    out = found[DEFAULT_ROUTE]
+    assert (out.index, out.gateway) == ((4, GATEWAY) if is_only else (9, None))
+    assert {route.source for route in found.values()} == {HOME_NETWORK[0x100]}
+    assert {route.metric for route in found.values()} == {1}
+
+
+def home_by(way: HomeWay | None = None) -> Home:
+    address = HOME_NETWORK[0x100]
+    return Home(address=address, network=HOME_NETWORK, index=9, mtu=1420, way=way)
 
 
 @pytest.mark.parametrize("number", [-1, 100])

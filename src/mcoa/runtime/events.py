@@ -38,6 +38,11 @@ class Events:
         self.counts["signalling-malformed"] += 1
         self.log.remote("signalling-malformed", source=_address(source), reason=reason)
 
+    def no_advertisement(self, reason: str, source: IPv6Address) -> None:
+        """Take in that what looked like a router advertisement was none."""
+        self.counts["advertisement-malformed"] += 1
+        self.log.remote("advertisement-malformed", source=source, reason=reason)
+
     def counters(self, snapshot: Snapshot) -> dict[str, int]:
         """Return all counters by fixed names, those of the forwarder among them."""
         drops = {f"dropped: {reason}": count for reason, count in snapshot.drops.items()}

@@ -83,6 +83,13 @@ class LinkState:
     index: int = 0
     mac: bytes = b""
 
+    def without(self, address: IPv6Address) -> "LinkState":
+        """Return the state as it would be without an address."""
+        if all(each.address != address for each in self.addresses):
+            return self
+        others = tuple(each for each in self.addresses if each.address != address)
+        return replace(self, addresses=others)
+
     @property
     def care_of_addresses(self) -> tuple[IPv6Address, ...]:
         """The addresses as good as the best: one that has a successor is none any more."""

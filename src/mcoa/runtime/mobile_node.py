@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from random import SystemRandom
 
@@ -29,11 +30,13 @@ from mcoa.engine.actions import (
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.engine.usable_paths import UsablePath
+from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
+from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkWatcher, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -115,6 +118,7 @@ class MobileNodeService:
             home_address=settings.home_address.packed,
             home_agent=settings.home_agent.packed,
             send=self._send_over,
+            frame=self._send_at_home,
             write=self._tun.send,
             report=self._events.drop,
             rng=rng,
@@ -123,6 +127,15 @@ class MobileNodeService:
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
         self._journal = journal
+        network = self.engine.policy.home_network
+        self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
+        self._home_finder = HomeFinder(
+            {link.name: link.interface for link in configuration.links if link.home},
+            network,
+            sender=settings.home_address,
+            found=self._home_found,
+            malformed=self._events.no_advertisement,
+        )
         self._paths: tuple[Path, ...] = ()
         self._bids: dict[bytes, int] = {}
         self._states: dict[str, LinkState] = {}
@@ -167,6 +180,8 @@ class MobileNodeService:
         """Let go of everything."""
         self._watcher.close()
         self._device_watcher.close()
+        self._home_finder.close()
+        self._at_home.close()
         for undeliver in self._undeliver:
             undeliver()
         self._driver.close()
@@ -192,7 +207,15 @@ class MobileNodeService:
         uplink = self._uplinks[name]
         if state.index and (before is None or before.index != state.index):
             prepare_uplink(uplink.interface, self._journal)
-        usable = state.up and state.default_route
+        if self._links[name].home:
+            self._at_home.prepare(uplink.interface, state)
+        self._home_finder.link_changed(name, state)
+        self._offer(name, state)
+
+    def _offer(self, name: str, state: LinkState) -> None:
+        """Tell the engine what care-of addresses a link has; the home link has none."""
+        uplink = self._uplinks[name]
+        usable = state.up and state.default_route and name != self.engine.home_link
         addresses = state.care_of_addresses if usable else ()
         if addresses and not self._take_up(name, state):
             addresses = ()
@@ -211,6 +234,21 @@ class MobileNodeService:
             addresses=" ".join(map(str, addresses)) or None,
         )
 
+    def _home_found(self, found: HomeFound | None) -> None:
+        """Take in which link is the home link, and how to reach others on it."""
+        before = self._at_home.found
+        self._at_home.use(found)
+        link, mac = (None, b"") if found is None else (found.link, found.state.mac)
+        if found is not None:
+            self._uplinks[found.link].close()
+            with suppress(OSError):  # it has gone since, as an announcement will tell
+                self._capture.attach(found.interface, found.state.index)
+        self._driver.run(self.engine.home_link_changed(link, mac, self._driver.now))
+        self._at_home.settle(self.engine.presence)
+        self._steer()
+        if before is not None and before.link != link:
+            self._offer(before.link, self._states[before.link])
+
     def _take_up(self, name: str, state: LinkState) -> bool:
         """Begin to use a link; False when it has gone since, as an announcement will tell."""
         self._steer()
@@ -226,12 +264,18 @@ class MobileNodeService:
     def _steer(self) -> None:
         """Bring the kernel's routes in line with the links."""
         live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
+        address = self._configuration.mobile_node.home_address
         home = Home(
-            address=self._configuration.mobile_node.home_address,
+            address=address,
+            network=self.engine.policy.home_network,
             index=self._tun.index,
+            way=self._at_home.way,
             mtu=max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU),
         )
-        states = {self._numbers[name]: state for name, state in self._states.items()}
+        # The home address goes by these routes, on whatever interface it is.
+        states = {
+            self._numbers[name]: state.without(address) for name, state in self._states.items()
+        }
         for refusal in self._routing.converge(states, home):
             self._events.log.remote(
                 "route-refused", what=refusal.what, reason=refusal.error.strerror
@@ -239,6 +283,11 @@ class MobileNodeService:
 
     def _mtu(self, name: str, state: LinkState) -> int:
         return self._links[name].mtu or state.mtu or _USUAL_MTU
+
+    def _path_mtu(self, path: UsablePath) -> int:
+        if path.home:
+            return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
+        return self._uplinks[path.link].mtu
 
     def _uplink_lost(self, error: OSError) -> None:
         self._events.log.warning("uplink-socket-lost", reason=str(error))
@@ -249,6 +298,9 @@ class MobileNodeService:
         now, take = self._driver.now, self._forwarder.from_device
         for packet in packets:
             take(packet, now)
+
+    def _send_at_home(self, _path: Path, packet: bytes) -> int:
+        return self._at_home.send(packet)
 
     def _send_over(self, path: Path, packet: bytes) -> int:
         return self._uplinks[path.link].send(packet, self._agent)
@@ -297,14 +349,24 @@ class MobileNodeService:
                     self._send(action)
                 case BindingsChanged():
                     self._paths_changed(self.engine.paths())
+                    self._at_home.settle(self.engine.presence)
+                    self._steer()
+                case Announce():
+                    self._at_home.announce()
                 case Report():
                     self._events.report(action)
-                case Remember() | DetectDuplicate() | Intercept() | Announce():
+                case Remember() | DetectDuplicate() | Intercept():
                     raise ValueError(f"a mobile node does not ask for {action}")
 
     def _send(self, send: Send) -> None:
-        if send.envelope.link is not None:
-            self._uplinks[send.envelope.link].send(emit_signalling(send), self._agent)
+        envelope = send.envelope
+        if envelope.link is None:
+            return
+        packet = emit_signalling(send)
+        if envelope.source == self._configuration.mobile_node.home_address:
+            self._at_home.send(packet)
+        else:
+            self._uplinks[envelope.link].send(packet, self._agent)
 
     def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
         home_address = self._configuration.mobile_node.home_address
@@ -315,8 +377,9 @@ class MobileNodeService:
                 bid=path.bid or 0,
                 care_of_address=path.care_of_address.packed,
                 weight=self._links[path.link].weight / shares[path.link],
-                mtu=self._uplinks[path.link].mtu,
+                mtu=self._path_mtu(path),
                 link=path.link,
+                home=path.home,
             )
             for path in usable
         )
@@ -415,7 +478,7 @@ class MobileNodeService:
 
 def _open_capture(device: str, netlink: Netlink, journal: Journal, log: EventLog) -> Capture:
     """Take acknowledgements, with their routing header, before the kernel refuses them."""
-    matches = (Match.TYPE_2_ROUTING_HEADER,)
+    matches = (Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER)
     try:
         tun = Tun.open(f"{device}-in", mtu=_USUAL_MTU, netlink=netlink, journal=journal)
         return Redirect(tun, matches, netlink=netlink, journal=journal)

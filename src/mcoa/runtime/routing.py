@@ -5,7 +5,7 @@ the kernel's agree with it, whatever it was: our own mark tells what may be remo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network
 
 from mcoa.runtime.links import LinkState
@@ -40,13 +40,33 @@ class Home:
     """What applications shall see: the home address, with everything going by `mip0`.
 
     Attributes:
+        network: the home prefix, which is there and not where a router advertises it, but on
+            the home link itself.
         index: of the device.
         mtu: of packets inside the tunnel, octets.
+        way: on the home link, for what the kernel may send there; None elsewhere.
     """
 
     address: IPv6Address
+    network: IPv6Network
     index: int
     mtu: int
+    way: "HomeWay | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeWay:
+    """The home link while the home address is its interface's (RFC 5648 §5.6.4).
+
+    Attributes:
+        router: the default router's link-local address.
+        is_only: nothing goes by `mip0` any more.
+    """
+
+    interface: str
+    index: int
+    router: IPv6Address
+    is_only: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +131,13 @@ def uplink_routes(number: int, state: LinkState) -> frozenset[Route]:
     return frozenset(routes)
 
 
-def home_route(home: Home) -> Route:
-    """Return main's default route, which gives unbound sockets the home address."""
-    return Route(
+def home_routes(home: Home) -> frozenset[Route]:
+    """Return main's routes, which give unbound sockets the home address.
+
+    The home prefix has one of its own: else the kernel would look for its nodes on whatever
+    link it heard of the prefix last.
+    """
+    tunnel = Route(
         destination=DEFAULT_ROUTE,
         index=home.index,
         table=MAIN_TABLE,
@@ -121,6 +145,13 @@ def home_route(home: Home) -> Route:
         mtu=home.mtu,
         source=home.address,
     )
+    if home.way is None:
+        return frozenset((tunnel, replace(tunnel, destination=home.network)))
+    near = replace(tunnel, destination=home.network, index=home.way.index, mtu=0)
+    if not home.way.is_only:
+        return frozenset((tunnel, near))
+    out = replace(near, destination=DEFAULT_ROUTE, gateway=home.way.router)
+    return frozenset((out, near))
 
 
 def prepare_uplink(interface: str, journal: Journal) -> None:
@@ -163,6 +194,8 @@ class Routing:
         """
         self._journal.record(Tables(first=FIRST_TABLE, last=LAST_TABLE))
         self._journal.record(RoutesThrough(device=self._device))
+        if home is not None and home.way is not None:
+            self._journal.record(RoutesThrough(device=home.way.interface))
         refusals: list[Refusal] = []
         if home is not None:
             refusals += self._hold_address(home)
@@ -171,9 +204,10 @@ class Routing:
             route for number in uplinks for route in uplink_routes(number, uplinks[number])
         }
         if home is not None:
-            routes.add(home_route(home))
+            routes |= home_routes(home)
         # Routes first: a rule that leads to an empty table lets packets fall through to main.
-        refusals += self._converge_routes(routes)
+        network = None if home is None else home.network
+        refusals += self._converge_routes(routes, network)
         refusals += self._converge_rules(rules)
         return tuple(refusals)
 
@@ -190,8 +224,11 @@ class Routing:
         )
         return self._add([address])
 
-    def _converge_routes(self, wanted: set[Route]) -> list[Refusal]:
-        present = set(filter(_is_ours, self._netlink.routes(protocol=PROTOCOL)))
+    def _converge_routes(
+        self, wanted: set[Route], network: IPv6Network | None
+    ) -> list[Refusal]:
+        routes = self._netlink.routes(protocol=PROTOCOL)
+        present = {route for route in routes if _is_our_route(route, network)}
         keys = {_key(route) for route in wanted}
         # One that differs in its gateway or MTU is replaced in place, without a gap.
         gone = [route for route in present - wanted if _key(route) not in keys]
@@ -200,7 +237,7 @@ class Routing:
         return [Refusal(what=what, error=error) for what, error in refused]
 
     def _converge_rules(self, wanted: set[Rule]) -> list[Refusal]:
-        present = {rule for rule in self._netlink.rules() if _is_ours(rule)}
+        present = {rule for rule in self._netlink.rules() if _is_our_rule(rule)}
         refused = self._netlink.remove_all(present - wanted)
         refusals = [Refusal(what=what, error=error) for what, error in refused]
         return refusals + self._add(wanted - present)
@@ -221,12 +258,11 @@ def _key(route: Route) -> tuple[int, IPv6Network, int]:
     return route.table, route.destination, route.metric
 
 
-def _is_ours(value: Route | Rule) -> bool:
-    numbers = range(FIRST_TABLE, LAST_TABLE + 1)
-    match value:
-        case Rule():
-            return value.protocol == PROTOCOL and value.priority in numbers
-        case Route():
-            # A home agent of this host has its routes in the main table under our mark.
-            is_home = value.destination == DEFAULT_ROUTE and value.table == MAIN_TABLE
-            return is_home or value.table in numbers
+def _is_our_rule(rule: Rule) -> bool:
+    return rule.protocol == PROTOCOL and FIRST_TABLE <= rule.priority <= LAST_TABLE
+
+
+def _is_our_route(route: Route, network: IPv6Network | None) -> bool:
+    # A home agent of this host has its routes in the main table under our mark.
+    is_home = route.table == MAIN_TABLE and route.destination in {DEFAULT_ROUTE, network}
+    return is_home or FIRST_TABLE <= route.table <= LAST_TABLE

@@ -42,6 +42,7 @@ class Match(Enum):
 
     TYPE_2_ROUTING_HEADER = (Octet(offset=6, value=43), Octet(offset=42, value=2))
     HOME_ADDRESS_OPTION = (Octet(offset=6, value=60), Octet(offset=46, value=0xC9))
+    MOBILITY_HEADER = (Octet(offset=6, value=135),)
     IPV6_IN_IPV6 = (Octet(offset=6, value=41),)
 
 

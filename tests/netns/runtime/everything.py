@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 from mcoa.engine.actions import Interception
@@ -42,7 +42,8 @@ def be_mobile_node(journal: Journal, netlink: Netlink) -> Callable[[], None]:
         prepare_uplink("wwan0", journal)
         for each in ways:
             each.attach("wwan0", state.index)
-        home = Home(address=HOME_ADDRESSES[0], index=tun.index, mtu=1420)
+        network = IPv6Network((HOME_ADDRESSES[0], 64), strict=False)
+        home = Home(address=HOME_ADDRESSES[0], network=network, index=tun.index, mtu=1420)
         if routing.converge({0: state}, home):
             raise SystemExit("refused")
 

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
@@ -53,7 +53,8 @@ class Node:
 
     @property
     def home(self) -> Home:
-        return Home(address=HOME_ADDRESS, index=self.tun.index, mtu=1420)
+        network = IPv6Network((HOME_ADDRESS, 64), strict=False)
+        return Home(address=HOME_ADDRESS, network=network, index=self.tun.index, mtu=1420)
 
     def changed(self, _name: str, state: LinkState) -> None:
         self.state = state
