@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from mcoa.engine.policy import AtHome
+from mcoa.lab.home_lan import HOME_DEVICE
 from mcoa.lab.namespaces import LabError
 from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
 from mcoa.runtime.control_client import request
@@ -34,7 +36,7 @@ address = "{topology.home_agent}"
 home_link = "eth0"
 home_prefixes = ["{topology.home_prefix}"]
 mobile_nodes = ["{topology.home_address}"]
-"""
+{extra}"""
 _NODE = """\
 role = "mobile-node"
 name = "node"
@@ -43,7 +45,7 @@ name = "node"
 home_address = "{topology.home_address}"
 home_agent = "{topology.home_agent}"
 multiple_care_of = {multiple_care_of}
-"""
+{extra}"""
 _LINK = """
 [[link]]
 name = "{link.name}"
@@ -53,14 +55,32 @@ weight = {link.rate_mbit_s}
 """
 
 
+_HOME_LINK = f"""
+[[link]]
+name = "{HOME_DEVICE}"
+interface = "{HOME_DEVICE}"
+bid = 9
+weight = 100
+"""
+
+
 def agent_configuration(topology: Topology, directory: Path) -> str:
     """Return the home agent's configuration file."""
     common = _COMMON.format(directory=directory, name=AGENT)
-    return _AGENT.format(topology=topology, common=common)
+    lan = topology.home_lan
+    extra = ""
+    if lan is not None:
+        only_router = "false" if lan.has_other_router else "true"
+        extra = f"advertise = true\nonly_router = {only_router}\n"
+    return _AGENT.format(topology=topology, common=common, extra=extra)
 
 
 def node_configuration(
-    topology: Topology, directory: Path, *, multiple_care_of: bool = True
+    topology: Topology,
+    directory: Path,
+    *,
+    multiple_care_of: bool = True,
+    at_home: AtHome = AtHome.BOTH,
 ) -> str:
     """Return the mobile node's configuration file."""
     common = _COMMON.format(directory=directory, name=NODE)
@@ -68,8 +88,10 @@ def node_configuration(
         topology=topology,
         common=common,
         multiple_care_of="true" if multiple_care_of else "false",
+        extra=f'at_home = "{at_home.value}"\n',
     )
-    return head + "".join(_LINK.format(link=link) for link in topology.links)
+    home = "" if topology.home_lan is None else _HOME_LINK
+    return head + home + "".join(_LINK.format(link=link) for link in topology.links)
 
 
 class NodesLike(Protocol):
@@ -104,10 +126,15 @@ class Nodes:
         text = agent_configuration(self._network.topology, self._directory)
         self.start(AGENT, text)
 
-    def start_node(self, *, multiple_care_of: bool = True) -> None:
+    def start_node(
+        self, *, multiple_care_of: bool = True, at_home: AtHome = AtHome.BOTH
+    ) -> None:
         """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
         text = node_configuration(
-            self._network.topology, self._directory, multiple_care_of=multiple_care_of
+            self._network.topology,
+            self._directory,
+            multiple_care_of=multiple_care_of,
+            at_home=at_home,
         )
         self.start(NODE, text)
 

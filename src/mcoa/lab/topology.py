@@ -6,11 +6,7 @@ The namespace `air` holds both ends of every radio link: the relay there makes t
 TBF the rate, and taking down the air's end takes the mobile node's carrier away.
 """
 
-import ctypes
-import fcntl
 import json
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -19,9 +15,11 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from itertools import count
 
+from mcoa.lab.home_lan import HOME_PORT, LAN, HomeLan, build_home_lan, start_home_router
 from mcoa.lab.namespaces import LabError, Namespace, Namespaces
 from mcoa.lab.relay import Span
 from mcoa.lab.router import Advertised
+from mcoa.lab.wires import wire
 
 Program = subprocess.Popen[bytes]
 
@@ -34,15 +32,6 @@ AIR = "air"
 QUEUE_MS = 50  # bounds what load adds to the round trip
 BURST_OCTETS = 12_000  # 2.4 ms of 40 Mbit/s: the relay wakes late by up to a millisecond
 CARRIER_SPACING_S = 1.1  # the kernel holds a carrier event back for a second after another
-
-SIOCETHTOOL = 0x8946
-OFFLOADS = {
-    "tx checksum": 0x17,
-    "scatter-gather": 0x19,
-    "TSO": 0x1F,
-    "GSO": 0x24,
-    "GRO": 0x2C,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +81,19 @@ FOREIGN_PREFIX = IPv6Network("2001:db8:2::/64")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """The addresses and links of the laboratory; `home_agent` is the service address."""
+    """The addresses and links of the laboratory.
+
+    Attributes:
+        home_agent: the service address.
+        home_lan: how the home link is made; None for one that nobody can come home to.
+    """
 
     links: tuple[AccessLink, ...] = FIGURE_1_LINKS
     home_prefix: IPv6Network = HOME_PREFIX
     home_agent: IPv6Address = HOME_PREFIX[0x1]
     home_address: IPv6Address = HOME_PREFIX[0x100]
     correspondent: IPv6Address = FOREIGN_PREFIX[0x10]
+    home_lan: HomeLan | None = None
 
     def link(self, name: str) -> AccessLink:
         """Return the link of that name; KeyError if there is none."""
@@ -106,6 +101,11 @@ class Topology:
             if each.name == name:
                 return each
         raise KeyError(name)
+
+    @property
+    def router_at_home(self) -> IPv6Address:
+        """The default router's address on the home link."""
+        return self.home_prefix[0xFFFF]
 
 
 class Network:
@@ -140,6 +140,10 @@ class Network:
     def has_carrier(self, name: str) -> bool:
         """Tell whether a link has its carrier, as far as the laboratory is concerned."""
         return name not in self._cut
+
+    def attach_home(self, *, attached: bool) -> float:
+        """Plug the mobile node into the home link, or unplug it; returns the time of it."""
+        return self._change_carrier([(LAN, HOME_PORT)], "up" if attached else "down")
 
     def blackhole(self, name: str) -> None:
         """Lose everything on a link from now on, with its carrier up at both ends."""
@@ -190,12 +194,17 @@ class Network:
         }
 
     def _set_carrier(self, names: tuple[str, ...], state: str) -> float:
+        ends = [(AIR, self.topology.link(name).near) for name in names]
+        return self._change_carrier(ends, state)
+
+    def _change_carrier(self, ends: list[tuple[str, str]], state: str) -> float:
         wait_s = self._carrier_changed_s + CARRIER_SPACING_S - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
-        links = [self.topology.link(name) for name in names]
         begun_s = time.monotonic()
-        self[AIR].ip(*[f"link set {link.near} {state}" for link in links])
+        for name in dict(ends):
+            of_it = [device for each, device in ends if each == name]
+            self[name].ip(*[f"link set {device} {state}" for device in of_it])
         self._carrier_changed_s = time.monotonic()
         return begun_s
 
@@ -210,6 +219,9 @@ def _build(namespaces: Namespaces, topology: Topology) -> tuple[Program, dict[st
     routers = [CORE, *(link.router for link in topology.links)]
     for name in (CORRESPONDENT, HOME_AGENT, MOBILE_NODE, AIR, *routers):
         namespaces.add(name)
+    if topology.home_lan is not None:
+        for name in topology.home_lan.namespaces:
+            namespaces.add(name)
     namespaces[AIR].sysctl(conf__all__disable_ipv6=1, conf__default__disable_ipv6=1)
     for name in (*routers, HOME_AGENT):
         namespaces[name].sysctl(conf__all__forwarding=1, conf__default__forwarding=1)
@@ -231,21 +243,22 @@ def _build(namespaces: Namespaces, topology: Topology) -> tuple[Program, dict[st
 
 def _build_wires(namespaces: Namespaces, topology: Topology, indexes: Iterator[int]) -> None:
     """Join the correspondent and the home link to the core."""
-    core, home = namespaces[CORE], topology.home_prefix
+    core = namespaces[CORE]
     foreign = IPv6Network((topology.correspondent, 64), strict=False)
-    _wire(core, "cn", namespaces[CORRESPONDENT], "eth0", indexes)
-    _wire(core, "home", namespaces[HOME_AGENT], "eth0", indexes)
-    core.ip(
-        f"address add {foreign[1]}/64 dev cn nodad",
-        f"address add {home[0xFFFF]}/64 dev home nodad",
-    )
+    wire(core, "cn", namespaces[CORRESPONDENT], "eth0", indexes)
+    core.ip(f"address add {foreign[1]}/64 dev cn nodad")
     namespaces[CORRESPONDENT].ip(
         f"address add {topology.correspondent}/64 dev eth0 nodad",
         f"route add default via {foreign[1]}",
     )
+    if topology.home_lan is not None:
+        build_home_lan(namespaces, topology.home_lan, topology.home_prefix, indexes)
+        return
+    wire(core, "home", namespaces[HOME_AGENT], "eth0", indexes)
+    core.ip(f"address add {topology.router_at_home}/64 dev home nodad")
     namespaces[HOME_AGENT].ip(
-        f"address add {home[2]}/64 dev eth0 nodad",
-        f"route add default via {home[0xFFFF]}",
+        f"address add {topology.home_prefix[2]}/64 dev eth0 nodad",
+        f"route add default via {topology.router_at_home}",
     )
 
 
@@ -253,9 +266,9 @@ def _build_access(namespaces: Namespaces, link: AccessLink, indexes: Iterator[in
     """Join one access network to the core on one side and to the mobile node on the other."""
     router, air, core = namespaces[link.router], namespaces[AIR], namespaces[CORE]
     transit = link.transit
-    _wire(core, link.name, router, "core", indexes)
-    _wire(router, "radio", air, link.far, indexes)
-    _wire(namespaces[MOBILE_NODE], link.name, air, link.near, indexes)
+    wire(core, link.name, router, "core", indexes)
+    wire(router, "radio", air, link.far, indexes)
+    wire(namespaces[MOBILE_NODE], link.name, air, link.near, indexes)
     core.ip(
         f"address add {transit[1]}/64 dev {link.name} nodad",
         f"route add {link.prefix} via {transit[2]}",
@@ -267,19 +280,6 @@ def _build_access(namespaces: Namespaces, link: AccessLink, indexes: Iterator[in
     )
     shape = f"root tbf rate {link.rate_mbit_s}mbit burst {BURST_OCTETS} latency {QUEUE_MS}ms"
     air.tc(*[f"qdisc add dev {device} {shape}" for device in (link.near, link.far)])
-
-
-def _wire(
-    left: Namespace, left_name: str, right: Namespace, right_name: str, indexes: Iterator[int]
-) -> None:
-    # Equal indexes at both ends delay carrier events by up to a second: no two are equal.
-    left.ip(
-        f"link add {left_name} index {next(indexes)} type veth"
-        f" peer name {right_name} index {next(indexes)} netns {right.full_name}"
-    )
-    for end, name in ((left, left_name), (right, right_name)):
-        end.call(lambda name=name: disable_offloads(name))  # type: ignore[misc]
-        end.ip(f"link set {name} up")
 
 
 def _start_programs(
@@ -312,19 +312,9 @@ def _start_programs(
         )
         for link in topology.links
     }
+    if topology.home_lan is not None and topology.home_lan.has_other_router:
+        start_home_router(namespaces, topology.home_prefix)
     return relay, routers
-
-
-def disable_offloads(interface: str) -> None:
-    """Make `interface` carry finished packets only: real lengths, whole checksums.
-
-    A packet socket would see 64 kB frames with checksums still to be computed.
-    """
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
-        for command in OFFLOADS.values():
-            value = ctypes.create_string_buffer(struct.pack("=II", command, 0), 8)
-            request = struct.pack("16sQ16x", interface.encode(), ctypes.addressof(value))
-            fcntl.ioctl(any_socket, SIOCETHTOOL, request)
 
 
 def _interface_addresses() -> list[tuple[IPv6Address, str]]:

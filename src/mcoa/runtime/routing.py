@@ -199,6 +199,10 @@ class Routing:
         refusals: list[Refusal] = []
         if home is not None:
             refusals += self._hold_address(home)
+            uplinks = {
+                number: _without_way_home(state, home.network)
+                for number, state in uplinks.items()
+            }
         rules = {rule for number in uplinks for rule in uplink_rules(number, uplinks[number])}
         routes = {
             route for number in uplinks for route in uplink_routes(number, uplinks[number])
@@ -252,6 +256,14 @@ class Routing:
             except OSError as error:
                 refusals.append(Refusal(what=value, error=error))
         return refusals
+
+
+def _without_way_home(state: LinkState, network: IPv6Network) -> LinkState:
+    # The kernel takes no route by a gateway to which main leads another way, and main leads
+    # the home prefix into the tunnel. On a link with such a gateway nothing is visited.
+    if state.gateway is None or state.gateway not in network:
+        return state
+    return replace(state, default_route=False, gateway=None)
 
 
 def _key(route: Route) -> tuple[int, IPv6Network, int]:

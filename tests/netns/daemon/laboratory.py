@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any, Self
 
+from mcoa.engine.policy import AtHome
 from mcoa.lab.meters.echo import open_socket
 from mcoa.lab.namespaces import Namespace, Namespaces
 from mcoa.lab.nodes import AGENT, NODE, Nodes
@@ -100,7 +101,7 @@ class Laboratory:
 
 @contextmanager
 def laboratory(
-    topology: Topology | None = None, *, started: bool = True
+    topology: Topology | None = None, *, started: bool = True, at_home: AtHome = AtHome.BOTH
 ) -> Iterator[Laboratory]:
     """Build everything, and take all of it away; with `started` both daemons agree."""
     with Namespaces() as namespaces:
@@ -110,7 +111,7 @@ def laboratory(
             network.wait_for_care_of_addresses()
             if started:
                 built.nodes.start_agent()
-                built.nodes.start_node()
+                built.nodes.start_node(at_home=at_home)
                 built.until_registered()
             yield built
 

@@ -3,12 +3,14 @@
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
 
+from mcoa.engine.policy import AtHome
 from mcoa.lab.flows import FlowTally
 from mcoa.lab.mishaps import plug_in, renumber, roam, unplug
 from mcoa.lab.namespaces import run
@@ -18,7 +20,7 @@ from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import UpdateFlag
-from netns.daemon.laboratory import Laboratory, Udp, answers, frozen, until
+from netns.daemon.laboratory import Laboratory, Udp, answers, frozen, laboratory, until
 from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
@@ -27,6 +29,13 @@ SECOND, THIRD = IPv6Network("2001:db8:a2::/64"), IPv6Network("2001:db8:a3::/64")
 ELSEWHERE = IPv6Network("2001:db8:e::/64")
 FLOWS = 6
 BIDS = {"lte": 1, "wifi": 2, "sat": 3}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Laboratory]:
+    """Figure 1 with a mobile node that stays away from home wherever the home link seems to be."""
+    with laboratory(at_home=AtHome.FOREIGN) as built:
+        yield built
 
 
 def is_served(lab: Laboratory, identifier: int) -> bool:
