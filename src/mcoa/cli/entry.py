@@ -24,6 +24,7 @@ _COMMANDS = {
     "cleanup": ("mcoa.cli.cleanup", "Take back what a daemon that died has left."),
     "decode": ("mcoa.cli.decode", "Say what the mobility messages of a capture mean."),
     "demo": ("mcoa.cli.demo", "Show three links and one address at work on this machine."),
+    "lab": ("mcoa.cli.lab", "Prove in networks of this machine what the standard promises."),
     "bench": ("mcoa.cli.bench", "Measure how fast this machine signals and forwards."),
 }
 _INTERRUPTED = 130  # as shells report an end by Ctrl-C

@@ -1,13 +1,8 @@
 """All signalling and ICMPv6 of the laboratory, recorded as it passes the wires."""
 
-import select
-import socket
 import struct
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
 from types import TracebackType
@@ -16,15 +11,8 @@ from typing import Self
 from decode.agreement import compare, descriptions
 from decode.captures import ETHERNET, pcap
 from decode.tshark import opinions
-from mcoa.lab.capture import (
-    ETHERNET_OCTETS,
-    PACKET_OUTGOING,
-    SO_TIMESTAMPNS,
-    Tap,
-    attach_filter,
-    open_tap,
-    signalling_filter,
-)
+from mcoa.lab.capture import Tap
+from mcoa.lab.recorder import Recorded, Recorder
 from mcoa.lab.sightings import (
     DESTINATION_OPTIONS,
     ETHERTYPE_IPV6,
@@ -41,21 +29,13 @@ from mcoa.wire.reader import ParseError
 HOME_LINK = "home"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """A packet on a wire.
+class Sighting(Recorded):
+    """A frame on a wire, with what it says.
 
-    Attributes:
-        place: the name of the link, at its access router; or HOME_LINK, at the agent.
-        outbound: it leaves that router or agent.
-        time_s: of the real-time clock.
-        message: if there is one outside of any tunnel.
+    `place` is the name of the link, at its access router; or HOME_LINK, at the agent.
     """
 
-    place: str
-    outbound: bool
-    time_s: float
-    packet: bytes
+    __slots__ = ()
 
     @property
     def source(self) -> IPv6Address:
@@ -94,15 +74,10 @@ class Wire:
             for link in network.topology.links
         ]
         taps.append(Tap(namespace=network[HOME_AGENT].path, interface="eth0", label=HOME_LINK))
-        self._sockets = {open_tap(tap): tap.label for tap in taps}
-        for each in self._sockets:
-            attach_filter(each, signalling_filter(ETHERNET_OCTETS))
-        self._seen: list[Sighting] = []
-        self._stop, self._stopped = socket.socketpair()
-        self._thread = threading.Thread(target=self._record)
+        self._recorder = Recorder(taps)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._recorder.__enter__()
         return self
 
     def __exit__(
@@ -111,18 +86,19 @@ class Wire:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop.close()
-        self._thread.join()
-        self._stopped.close()
-        for each in self._sockets:
-            each.close()
+        self._recorder.__exit__(kind, error, traceback)
 
     def seen(self, since_s: float = 0.0) -> list[Sighting]:
         """Return what has passed since a moment of the real-time clock."""
-        return sorted(
-            (each for each in list(self._seen) if each.time_s >= since_s),
-            key=lambda each: each.time_s,
-        )
+        return [
+            Sighting(
+                place=each.place,
+                outbound=each.outbound,
+                time_s=each.time_s,
+                frame=each.frame,
+            )
+            for each in self._recorder.seen(since_s)
+        ]
 
     def messages(self, since_s: float = 0.0) -> Iterator[tuple[Sighting, Message]]:
         """Yield messages since a moment, with where each was seen."""
@@ -154,33 +130,6 @@ class Wire:
             compare(ours[number], opinion)
             _check_sum(packet)
         return Counter(str(each["message"]) for each in ours.values())
-
-    def _record(self) -> None:
-        while True:
-            ready, _, _ = select.select([*self._sockets, self._stopped], [], [])
-            for each in ready:
-                if each is self._stopped:
-                    return
-                self._take(each)
-
-    def _take(self, tapped: socket.socket) -> None:
-        try:
-            frame, ancillary, _, address = tapped.recvmsg(65535, 64)
-        except OSError:  # the interface just went down
-            return
-        time_s = time.time()
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
-                seconds, nanoseconds = struct.unpack_from("=qq", data)
-                time_s = seconds + nanoseconds / 1e9
-        self._seen.append(
-            Sighting(
-                place=self._sockets[tapped],
-                outbound=address[2] == PACKET_OUTGOING,
-                time_s=time_s,
-                packet=frame[ETHERNET_OCTETS:],
-            )
-        )
 
 
 def _check_sum(packet: bytes) -> None:

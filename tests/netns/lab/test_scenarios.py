@@ -1,0 +1,83 @@
+"""The proofs of `mcoa lab` as a user runs them, and that they clean up after an end by force."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from mcoa.lab.namespaces import remove_stale_runs, run
+
+pytestmark = [pytest.mark.netns, pytest.mark.slow]
+
+
+def prove(*words: str) -> dict[str, Any]:
+    """Run a scenario, and return what it printed; it has to hold and to leave nothing."""
+    remove_stale_runs()
+    done = subprocess.run(
+        [sys.executable, "-m", "mcoa", "lab", *words, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert done.stdout, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert [each["sentence"] for each in result["claims"] if not each["holds"]] == []
+    assert result["holds"] is True
+    assert done.returncode == 0
+    assert result["schema"] == "mcoa.lab/1"
+    assert remove_stale_runs() == []
+    return result
+
+
+@pytest.mark.requirement("S5.5-01", "S5.5.1-01", "S5.5.1-02")
+@pytest.mark.parametrize("topology", ["a", "b"])
+def test_nothing_is_lost_on_the_way_home(topology: str) -> None:
+    result = prove("returning-home", "--topology", topology)
+    assert result["lost_on_return"] == {"correspondent": 0, "neighbour": 0}
+    assert result["announcements"] == 3
+
+
+@pytest.mark.requirement("S5.6.2-01", "S5.6.2-02", "S5.6.3-09", "S5.6.4-01")
+def test_home_and_visited_links_at_once_where_the_agent_is_the_only_router() -> None:
+    result = prove("simultaneous", "--topology", "a")
+    [played] = result["rounds"]
+    assert played["status"] == 0
+
+
+@pytest.mark.requirement(
+    "S5.6.1-01", "S5.6.1-02", "S5.6.2-01", "S5.6.2-04", "S5.6.2-05", "S5.6.2-07", "S5.6.2-08",
+    "S5.6.3-10", "S5.6.4-02", "S5.6.4-03", "S5.6.4-05", "S5.6.4-06", "S5.6.4-08",
+)  # fmt: skip
+def test_home_and_visited_links_at_once_beside_other_routers() -> None:
+    result = prove("simultaneous", "--topology", "b")
+    for played in result["rounds"]:
+        assert played["status"] == 5
+        assert played["neighbour_discovery_about_it"] == 0
+        assert all(played["tcp_flows"]["home"].values())
+
+
+def test_ctrl_c_leaves_nothing_behind() -> None:
+    remove_stale_runs()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcoa", "lab", "returning-home"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        end = time.monotonic() + 20
+        while "-lan" not in run("ip", "netns", "list") and time.monotonic() < end:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130
+    assert "mcoa-lab" not in run("ip", "netns", "list")
+    assert remove_stale_runs() == []
