@@ -161,8 +161,8 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
             )
             service._from_device([octets])
             service._from_tunnel([(octets, source, destination, rng.randrange(256))])
-            quoted = rng.randbytes(8) + octets
-            service._icmp_errors(
+            quoted = bytes((rng.choice((2, 145, 147)), *rng.randbytes(7))) + octets
+            service._icmp_messages(
                 [
                     IcmpPacket(
                         message=quoted, source=PEER, destination=LTE, hop_limit=64, index=7

@@ -299,7 +299,7 @@ neighbor_options = st.lists(
         st.builds(icmpv6.AdvertisementInterval, interval_ms=uint32),
         st.builds(
             icmpv6.HomeAgentInformation,
-            preference=st.integers(-0x8000, 0x7FFF),
+            preference=st.integers(0, 0xFFFF),
             lifetime_s=uint16,
             mobile_routers=st.booleans(),
         ),

@@ -67,7 +67,7 @@ MESSAGES: list[tuple[Icmpv6Message, str]] = [
                 PREFIX,
                 Mtu(mtu=1400),
                 AdvertisementInterval(interval_ms=3000),
-                HomeAgentInformation(preference=-2, lifetime_s=1800, mobile_routers=True),
+                HomeAgentInformation(preference=0xFFFE, lifetime_s=1800, mobile_routers=True),
             ),
         ),
         "8600 {} 4020 0708 00000000 00000000"

@@ -55,7 +55,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: FlowSummary(fids=(0x10000,)),
     lambda: Fragment(identification=1 << 32),
     lambda: Fragment(identification=1, offset=0x10000),
-    lambda: HomeAgentInformation(preference=0x8000, lifetime_s=1),
+    lambda: HomeAgentInformation(preference=0x10000, lifetime_s=1),
     lambda: HomeAgentSwitch(addresses=(V6,) * 128),
     lambda: HomeTest(nonce_index=1, cookie=bytes(8), token=bytes(7)),
     lambda: HomeTestInit(cookie=bytes(9)),

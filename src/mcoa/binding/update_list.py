@@ -24,6 +24,7 @@ class Registration:
         quiet_until_s: after a refusal, when to try again.
         refusals: refusals in a row.
         status: of the last acknowledgement.
+        revoked: the agent has ended it (RFC 5846); what is wanted next is another matter.
     """
 
     bid: int | None
@@ -38,6 +39,7 @@ class Registration:
     quiet_until_s: float = 0.0
     refusals: int = 0
     status: BindingStatus | None = None
+    revoked: bool = False
 
     @property
     def is_usable(self) -> bool:
@@ -49,6 +51,8 @@ class Registration:
         """What an operator sees of it, in a word."""
         if self.wanted is None:
             return "gone" if self.held is None and not self.doubtful else "deregistering"
+        if self.revoked:
+            return "revoked"
         if self.is_usable:
             return "refreshing" if self.doubtful else "registered"
         if self.status is not None and self.status.is_rejection and not self.doubtful:
@@ -60,7 +64,7 @@ class Registration:
         if care_of_address == self.wanted:
             return False
         self.wanted, self.home = care_of_address, home
-        self.quiet_until_s, self.refusals = 0.0, 0
+        self.quiet_until_s, self.refusals, self.revoked = 0.0, 0, False
         if home:
             self.status = None  # what was said of an earlier visit does not hold for this one
         return True
@@ -69,6 +73,12 @@ class Registration:
         """Take note that the agent holds nothing."""
         self.held, self.doubtful = None, False
         self.expires_at_s = self.refresh_at_s = inf
+
+    def begin_anew(self) -> None:
+        """Take note that another agent is to be asked, which has said nothing of it yet."""
+        self.forget()
+        self.quiet_until_s, self.refusals, self.revoked = 0.0, 0, False
+        self.status = None
 
     def is_due(self, now: float, *, ahead_s: float = 0.0) -> bool:
         """Tell whether the agent must hear of a care-of address, or soon must."""

@@ -5,7 +5,7 @@ tunnel packets from mobile nodes, packets for them, and the signalling; what it 
 kernel routes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from struct import Struct
 from typing import Final
@@ -63,6 +63,7 @@ class HomeAgentForwarder:
         report: Reporter,
         rng: Random,
         frame: Emit = nowhere,
+        anycast: Iterable[bytes] = (),
         table: ForwardingTable | None = None,
     ) -> None:
         """Make a forwarder for one service address.
@@ -75,12 +76,15 @@ class HomeAgentForwarder:
                 options, and ICMPv6 that is not about tunnel packets; whole, with its header.
             report: told of drops that an operator should know of, at a bounded rate.
             rng: draws the identification of fragments.
+            anycast: addresses of all home agents of the link; who asks there for home agents
+                is the control plane's business, and nothing else is.
             table: one with other limits; it must have follows_inbound and prefix_from(address).
         """
         if table is None:
             table = ForwardingTable(follows_inbound=True, prefix=prefix_from(address))
         self.table = table
         self._address = address
+        self._anycast = frozenset(anycast)
         self._write = write
         self._deliver = deliver
         self._rng = rng
@@ -163,6 +167,9 @@ class HomeAgentForwarder:
             self._drops.count(DropReason.NOT_FORWARDABLE)
             return
         home_address = packet[24:40]
+        if home_address in self._anycast:
+            self._to_any_agent(packet)
+            return
         if packet[6] == IPV6 and packet[8:24] == self._address:
             self._drops.report(DropReason.LOOP, packet[8:24], home_address, now)
             return
@@ -260,6 +267,12 @@ class HomeAgentForwarder:
             self._icmpv6(packet, offset, now)
         else:
             self._refuse(packet, protocol, now)
+
+    def _to_any_agent(self, packet: bytes) -> None:
+        if packet[6] == ICMPV6:
+            self._deliver(packet)
+        else:
+            self._drops.count(DropReason.NOT_SERVED)
 
     def _may_be_skipped(self, packet: bytes, now: float) -> bool:
         """Tell whether the extension headers of a tunnel packet are harmless.

@@ -93,6 +93,10 @@ class ErrorSource:
         self._too_big = RateLimiter(1000.0, 200.0)
         self._others = RateLimiter(100.0, 50.0)
 
+    def speak_as(self, address: bytes) -> None:
+        """Make errors from another address from now on."""
+        self._address = address
+
     def packet_too_big(self, packet: bytes, mtu: int, now: float) -> bytes | None:
         """Tell the source how much fits; None when nothing is to be sent."""
         message = PacketTooBig(mtu=mtu, invoking_packet=_quote(packet))

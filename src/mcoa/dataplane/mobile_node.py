@@ -69,7 +69,8 @@ class MobileNodeForwarder:
         self._send = send
         self._write = write
         self._drops = Drops(report)
-        errors = ErrorSource(home_agent)  # as if from the tunnel's far end, not from itself
+        # As if from the tunnel's far end, not from itself.
+        self._errors = errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
         self._outbound = table.outbound
         self._inbound = table.inbound
@@ -79,6 +80,12 @@ class MobileNodeForwarder:
         self._home_link = OnLinkExit(
             emit=frame, answer=self._answer, errors=errors, drops=self._drops
         )
+
+    def change_agent(self, home_agent: bytes) -> None:
+        """Tunnel to another home agent, over the paths that the table is given next."""
+        self._home_agent = home_agent
+        self._errors.speak_as(home_agent)
+        self.table.retunnel(prefix_to(home_agent))
 
     def from_device(self, packet: bytes, now: float) -> None:
         """Take a packet that the kernel routed to the device."""

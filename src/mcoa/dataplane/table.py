@@ -118,6 +118,10 @@ class ForwardingTable:
                     self._remove(flow)
                 self._release(home)
 
+    def retunnel(self, prefix: Callable[[bytes], bytes]) -> None:
+        """Make tunnel headers in another way, for the paths that replace() gives next."""
+        self._prefix = prefix
+
     def path_down(self, home_address: bytes, bid: int) -> None:
         """Do not use this path any more; its flows move with their next packet.
 

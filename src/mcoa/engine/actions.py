@@ -5,7 +5,21 @@ from enum import Enum
 from ipaddress import IPv6Address
 from typing import Protocol
 
+from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryReply,
+    HomeAgentAddressDiscoveryRequest,
+    MobilePrefixAdvertisement,
+    MobilePrefixSolicitation,
+)
 from mcoa.wire.messages import Message
+
+Discovery = (
+    HomeAgentAddressDiscoveryRequest
+    | HomeAgentAddressDiscoveryReply
+    | MobilePrefixSolicitation
+    | MobilePrefixAdvertisement
+)
+"""What mobile nodes and home agents say by ICMPv6 (RFC 6275 §6.5-6.8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +46,7 @@ class Envelope:
 class Received:
     """A message that passed its checksum."""
 
-    message: Message
+    message: Message | Discovery
     envelope: Envelope
 
 
@@ -40,7 +54,7 @@ class Received:
 class Send:
     """Send `message` in a packet of this envelope."""
 
-    message: Message
+    message: Message | Discovery
     envelope: Envelope
 
 
@@ -86,6 +100,13 @@ class Intercept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged:
+    """Tunnel to another home agent from now on; None as long as none is known."""
+
+    home_agent: IPv6Address | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Announce:
     """Tell all nodes on the home link that `home_address` is found here (RFC 6275 §11.5.5)."""
 
@@ -101,7 +122,16 @@ class Report:
     detail: str = ""
 
 
-Action = Send | BindingsChanged | Remember | DetectDuplicate | Intercept | Announce | Report
+Action = (
+    Send
+    | BindingsChanged
+    | Remember
+    | DetectDuplicate
+    | Intercept
+    | AgentChanged
+    | Announce
+    | Report
+)
 
 
 class Engine(Protocol):

@@ -1,6 +1,6 @@
 """Which addresses may be a care-of address (RFC 5648 §4.4, §6.2)."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
@@ -18,3 +18,16 @@ def is_unicast_routable(address: IPv4Address | IPv6Address) -> bool:
     if first == 0xFF or (first == 0xFE and second & 0xC0 == 0x80):
         return False
     return any(octets[:12]) and octets[:12] != _IPV4_MAPPED
+
+
+def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:
+    """Return the address by which any home agent of a home link is reached (RFC 6275 §10.5).
+
+    All ones but the last seven bits, which are 0x7E; identifiers of 64 bits say by their
+    seventh bit that they are none of a manufacturer's (RFC 2526 §2).
+    """
+    ones = (1 << 128 - prefix.prefixlen) - 1
+    host = ones & ~0x7F | 0x7E
+    if prefix.prefixlen == 64:
+        host &= ~(0x02 << 56)
+    return prefix[host]

@@ -192,8 +192,6 @@ def apply(
     entry.refusals, entry.quiet_until_s = 0, 0.0
     entry.expires_at_s = sent.sent_at_s + lifetime_s
     entry.refresh_at_s = sent.sent_at_s + refresh_s
-    if status is BindingStatus.ACCEPTED_PREFIX_DISCOVERY_NECESSARY:
-        return [Report(event="home-prefix-is-deprecated")]
     return []
 
 

@@ -56,6 +56,14 @@ class Attachments:
             case _:
                 return self._links
 
+    def sources(self) -> list[tuple[IPv6Address, str]]:
+        """Return the care-of addresses there are, with their links, by preference."""
+        return [
+            (address, link.name)
+            for link in self._policy.links
+            for address in self._links.get(link.name, ())
+        ]
+
     def is_complete(self) -> bool:
         """Tell whether no link is left to wait for."""
         offered = self.offers()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from math import inf
+from random import Random
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.binding.sequence import is_newer
@@ -27,13 +28,21 @@ from mcoa.engine.actions import (
     Send,
 )
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.binding_errors import unknown_binding, unrecognized_message
+from mcoa.engine.home_agents_list import HomeAgentsList
 from mcoa.engine.interception import Before, consequences, interception
+from mcoa.engine.notices import Notice, Notices
 from mcoa.engine.policy import HomeAgentPolicy
+from mcoa.engine.prefix_advertisement import advertise_prefixes
 from mcoa.engine.registration import decide, refusal_of_home_address
 from mcoa.engine.verdict import Request, Verdict, link_layer_address_in
+from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryRequest,
+    MobilePrefixSolicitation,
+)
 from mcoa.wire.messages import (
-    BindingError,
     BindingRefreshRequest,
+    BindingRevocationAcknowledgement,
     BindingUpdate,
     UnknownMessage,
 )
@@ -42,7 +51,6 @@ from mcoa.wire.options import (
     NonceIndices,
 )
 from mcoa.wire.registry import (
-    BindingErrorStatus,
     BindingStatus,
     UpdateFlag,
 )
@@ -82,9 +90,12 @@ class HomeAgent:
         policy: HomeAgentPolicy,
         *,
         in_use: Callable[[IPv6Address], bool] = _always,
+        rng: Random | None = None,
     ) -> None:
         self.policy = policy
         self.cache = BindingCache()
+        self.agents = HomeAgentsList(policy.address, policy.preference, rng or Random(0))
+        self.notices = Notices(policy.address)
         self.other_routers = False
         self._in_use = in_use
         self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
@@ -98,16 +109,21 @@ class HomeAgent:
             case BindingUpdate():
                 return self._binding_update(message, received.envelope, now)
             case UnknownMessage():
-                return self._unrecognized(received.envelope)
+                return unrecognized_message(self.policy.address, received.envelope)
+            case HomeAgentAddressDiscoveryRequest():
+                return self.agents.answer(message, received, now)
+            case MobilePrefixSolicitation():
+                return self._prefixes_solicited(message, received.envelope, now)
+            case BindingRevocationAcknowledgement():
+                return self._revoked(message, received.envelope, now)
             case _:
                 return [Report(event="message-not-for-a-home-agent")]
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""
-        wake, detection = self._wakes.next_deadline(), self._detections.next_deadline()
-        if wake is None or detection is None:
-            return detection if wake is None else wake
-        return min(wake, detection)
+        sources = (self._wakes, self._detections, self.notices)
+        times = [time for each in sources if (time := each.next_deadline()) is not None]
+        return min(times, default=None)
 
     def handle_timer(self, now: float) -> list[Action]:
         """Expire bindings, ask for refreshes, end duplicate detections."""
@@ -115,6 +131,8 @@ class HomeAgent:
         for home_address in self._detections.expire(now):
             pending = self._pending.pop(home_address)
             actions += self._conclude(pending.update, pending.envelope, now)
+        for notice, is_last in self.notices.due(now):
+            actions += self._give_notice(notice, is_last=is_last, now=now)
         for second, home_address in self._wakes.due(now):
             entry = self.cache.entry(home_address)
             if entry is not None and entry.wake_at_s == second:
@@ -167,6 +185,83 @@ class HomeAgent:
         """Return what `home_address` is bound to now."""
         entry = self.cache.entry(home_address)
         return () if entry is None else entry.bindings
+
+    def is_bound(self, home_address: IPv6Address, source: IPv6Address) -> bool:
+        """Tell whether a packet of a home address may come from there (RFC 5648 §6.5)."""
+        return any(each.care_of_address == source for each in self.bindings(home_address))
+
+    def claimed(self, source: IPv6Address, home_address: IPv6Address) -> list[Action]:
+        """Take note of a packet with a Home Address option that is no signalling of ours."""
+        if self.is_bound(home_address, source):
+            return [Report(event="message-not-for-a-home-agent")]
+        return unknown_binding(self.policy.address, source, home_address)
+
+    def _prefixes_solicited(
+        self, message: MobilePrefixSolicitation, envelope: Envelope, now: float
+    ) -> list[Action]:
+        """Answer who has a binding (RFC 6275 §10.6.2)."""
+        home_address = envelope.home_address or envelope.source
+        if not self.is_bound(home_address, envelope.source):
+            return unknown_binding(self.policy.address, envelope.source, home_address)
+        return [advertise_prefixes(message, envelope, home_address, self.policy, now)]
+
+    # The operator's wishes.
+
+    def revoke(
+        self, home_address: IPv6Address, bids: frozenset[int], now: float
+    ) -> list[Action]:
+        """End bindings: tell the mobile node, and forget them when it has heard (RFC 5846).
+
+        Args:
+            home_address: has bindings.
+            bids: those to end, which are bound; none at all ends all.
+            now: monotonic seconds.
+        """
+        self.notices.revoke(home_address, bids, now)
+        return self.handle_timer(now)
+
+    def switch(
+        self, home_address: IPv6Address, agents: tuple[IPv6Address, ...], now: float
+    ) -> list[Action]:
+        """Ask a mobile node to register elsewhere (RFC 5142); without agents, to find one."""
+        self.notices.switch(home_address, agents, now)
+        return self.handle_timer(now)
+
+    def _give_notice(self, notice: Notice, *, is_last: bool, now: float) -> list[Action]:
+        entry = self.cache.entry(notice.home_address)
+        if is_last:
+            report = Report(event="notice-unanswered", home_address=notice.home_address)
+            is_revocation = notice.bids is not None
+            return [report, *(self._withdraw(notice, now) if is_revocation else [])]
+        message = self.notices.message(notice, entry)
+        if message is None:  # it has de-registered, which is all that was wanted
+            self.notices.end(notice.home_address)
+            return []
+        return [message]
+
+    def _revoked(
+        self, message: BindingRevocationAcknowledgement, envelope: Envelope, now: float
+    ) -> list[Action]:
+        home_address = envelope.home_address or envelope.source
+        notice = None
+        if self.is_bound(home_address, envelope.source):
+            notice = self.notices.acknowledged(home_address, message)
+        if notice is None:
+            return [Report(event="revocation-not-under-way", home_address=home_address)]
+        report = Report(
+            event="bindings-revoked",
+            home_address=home_address,
+            detail=message.status.label,
+        )
+        return [report, *self._withdraw(notice, now)]
+
+    def _withdraw(self, notice: Notice, now: float) -> list[Action]:
+        """Forget the bindings that were revoked."""
+        entry = self.cache.entry(notice.home_address)
+        if entry is None:
+            return []
+        kept = tuple(b for b in entry.bindings if notice.bids and b.bid not in notice.bids)
+        return self._keep(entry, kept, now)
 
     def _binding_update(
         self, update: BindingUpdate, envelope: Envelope, now: float
@@ -304,17 +399,6 @@ class HomeAgent:
         self._drop_stale_wakes()
         return [Remember(home_address=home_address), *consequences(entry, before)]
 
-    def _unrecognized(self, envelope: Envelope) -> list[Action]:
-        """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""
-        if not is_unicast_routable(envelope.source):
-            return []
-        message = BindingError(
-            status=BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE,
-            home_address=envelope.home_address or IPv6Address(0),
-        )
-        reply = Envelope(source=self.policy.address, destination=envelope.source)
-        return [Report(event="unrecognized-message"), Send(message=message, envelope=reply)]
-
     def _arm(self, entry: CacheEntry) -> None:
         """Have the entry looked at when something about it falls due.
 
@@ -366,16 +450,20 @@ class HomeAgent:
         living = tuple(b for b in entry.bindings if b.expires_at_s > now)
         if len(living) == len(entry.bindings):
             return []
+        report = Report(event="bindings-expired", home_address=entry.home_address)
+        return [report, *self._keep(entry, living, now)]
+
+    def _keep(
+        self, entry: CacheEntry, bindings: tuple[Binding, ...], now: float
+    ) -> list[Action]:
+        """Let an entry have no other bindings than these of its own."""
         before = Before(entry)
-        entry.bindings = living
-        if not living:
+        entry.bindings = bindings
+        if not bindings:
             entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
             entry.link_layer_address = b""
-        return [
-            Report(event="bindings-expired", home_address=entry.home_address),
-            Remember(home_address=entry.home_address),
-            *consequences(entry, before),
-        ]
+        self._arm(entry)
+        return [Remember(home_address=entry.home_address), *consequences(entry, before)]
 
     def _request_refresh(self, entry: CacheEntry, now: float) -> list[Action]:
         """Ask for the bindings that run out first (RFC 6275 §9.5.5, RFC 5648 §6.4)."""

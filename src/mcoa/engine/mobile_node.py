@@ -18,6 +18,7 @@ from mcoa.binding.update_list import UpdateList
 from mcoa.engine import answers, offers
 from mcoa.engine.actions import (
     Action,
+    AgentChanged,
     Announce,
     BindingsChanged,
     Envelope,
@@ -25,17 +26,28 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
+from mcoa.engine.agent_choice import AgentChoice
+from mcoa.engine.agent_discovery import PAUSE_S, AgentDiscovery
 from mcoa.engine.attachments import Attachments
 from mcoa.engine.pace import Pace
 from mcoa.engine.policy import AtHome, MobileNodePolicy
+from mcoa.engine.prefix_discovery import PrefixDiscovery
 from mcoa.engine.returning_home import MOST_DRAINING_S, Presence
+from mcoa.engine.revocation import revoke
 from mcoa.engine.updates import Outstanding, make_update
 from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
 from mcoa.engine.wish import Wish, next_wish
+from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryReply,
+    MobilePrefixAdvertisement,
+)
 from mcoa.wire.messages import (
     BindingAcknowledgement,
     BindingError,
     BindingRefreshRequest,
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    HomeAgentSwitch,
 )
 from mcoa.wire.registry import BindingErrorStatus, BindingStatus
 
@@ -50,12 +62,16 @@ _BOTH_PROHIBITED = BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
 # One copy may be lost; when two were not answered, somebody should know.
 _SILENT_ATTEMPTS = 2
 
+# Then it is another agent's turn, if there is another one.
+_ATTEMPTS_AN_AGENT = 3
+
 
 class _Timer(Enum):
     GATHER = "the first links had time to come up"
     PACE = "an update was held back"
     DRAIN = "what was under way over visited links has arrived"
     RETRANSMIT = "the outstanding update is unanswered"
+    DISCOVER = "a home agent, or the home link's prefixes, are to be asked for"
     UPKEEP = "a binding is to be refreshed, retried or has expired"
 
 
@@ -83,6 +99,10 @@ class MobileNode:
         self._afresh = True
         self._gather_until_s: float | None = None
         self._outstanding: Outstanding | None = None
+        self._agents = AgentChoice(policy)
+        self._discovery = AgentDiscovery(policy.home_network, rng)
+        self._prefixes = PrefixDiscovery(policy.home_address, rng)
+        self._takes_leave = False
         self._pace = Pace()
         self._timers: TimerTable[_Timer] = TimerTable()
 
@@ -134,6 +154,12 @@ class MobileNode:
                 actions = self._refresh_requested(message, envelope, now)
             case BindingError():
                 actions = self._error(message, envelope, now)
+            case HomeAgentAddressDiscoveryReply():
+                actions = self._discovered(message, now)
+            case (
+                MobilePrefixAdvertisement() | HomeAgentSwitch() | BindingRevocationIndication()
+            ):
+                actions = self._told_unprotected(message, envelope, now)
             case _:
                 actions = [Report(event="message-not-for-a-mobile-node")]
         return self._with_changes(before, actions)
@@ -152,6 +178,8 @@ class MobileNode:
                     actions += self._after_event(now)
                 case _Timer.RETRANSMIT:
                     actions += self._retransmit(now)
+                case _Timer.DISCOVER:
+                    actions += self._discover(now)
                 case _Timer.UPKEEP:
                     self._expire(now)
                     # An update under way is answered or retransmitted first; both look
@@ -178,6 +206,11 @@ class MobileNode:
     def outstanding(self) -> Outstanding | None:
         """The update that waits for its acknowledgement."""
         return self._outstanding
+
+    @property
+    def home_agent(self) -> IPv6Address | None:
+        """The home agent in use; None while one is looked for."""
+        return self._agents.current
 
     @property
     def home_link(self) -> str | None:
@@ -254,11 +287,14 @@ class MobileNode:
         and would else get updates as fast as it answers.
         """
         wish = self._next_wish(now)
+        if self._agents.current is None:
+            return self._look_for_agent(wish, now)
         source = None if wish is None else self._source_of(wish, attempt)
         if wish is not None and source is not None:
             if self._pace.allows(now):
                 self._home.has_returned = self._attached.use_of_home is AtHome.HOME
-                return [self._next_update(wish, source, attempt, now)]
+                agent = self._agents.current
+                return [self._next_update(wish, agent, source, attempt, now)]
             self._timers.set(_Timer.PACE, self._pace.next_s(now))
         else:
             self._timers.stop(_Timer.RETRANSMIT)
@@ -267,7 +303,9 @@ class MobileNode:
         self._arm_upkeep(now)
         return []
 
-    def _next_update(self, wish: Wish, source: IPv6Address, attempt: int, now: float) -> Send:
+    def _next_update(
+        self, wish: Wish, agent: IPv6Address, source: IPv6Address, attempt: int, now: float
+    ) -> Send:
         """Make an update with the next sequence number, and wait for its answer alone."""
         for entry in self.update_list:
             ends_home = entry.home and wish.binds_abroad_alone
@@ -280,6 +318,7 @@ class MobileNode:
         self._outstanding = Outstanding(
             sequence=self._sequence,
             wish=wish,
+            agent=agent,
             source=source,
             sent_at_s=now,
             lifetime_s=0 if wish.deregisters else self.policy.lifetime_s,
@@ -300,6 +339,8 @@ class MobileNode:
         everything_goes = Wish(items=(), deregisters=True)
         if self.is_stopping:
             return None if self.is_stopped else everything_goes
+        if self._takes_leave:
+            return everything_goes
         if self._attached.use_of_home is AtHome.HOME:
             is_drained = now >= self._home.drained_at_s
             return everything_goes if self._afresh and is_drained else None
@@ -315,6 +356,12 @@ class MobileNode:
     def _retransmit(self, now: float) -> list[Action]:
         # Over another link than before: the first may be dead without anybody's notice.
         attempt = 0 if self._outstanding is None else self._outstanding.attempt + 1
+        if self._takes_leave and attempt == _SILENT_ATTEMPTS:
+            return self._go_to(self._agents.best(now), now)
+        if attempt == _ATTEMPTS_AN_AGENT:
+            self._agents.avoid(now)
+            if self._agents.may_discover or self._agents.better(now) is not None:
+                return self._go_to(self._agents.best(now), now)
         actions = self._update(now, min(attempt, 63))
         if attempt == _SILENT_ATTEMPTS and actions:
             return [Report(event="home-agent-silent"), *actions]
@@ -342,6 +389,13 @@ class MobileNode:
         self._outstanding = None
         self._timers.stop(_Timer.RETRANSMIT)
         self._attached.round_trip_s[outstanding.source] = now - outstanding.sent_at_s
+        if self._takes_leave:
+            return self._go_to(self._agents.best(now), now)
+        return self._answered(outstanding, message, now)
+
+    def _answered(
+        self, outstanding: Outstanding, message: BindingAcknowledgement, now: float
+    ) -> list[Action]:
         reading = answers.read(outstanding.wish, message, lifetime_s=outstanding.lifetime_s)
         reports = self._apply(reading, outstanding, now)
         if self.is_stopped:
@@ -361,6 +415,9 @@ class MobileNode:
         reports: list[Action] = []
         wish = outstanding.wish
         is_accepted = any(not status.is_rejection for status in reading.answers.values())
+        if BindingStatus.ACCEPTED_PREFIX_DISCOVERY_NECESSARY in reading.answers.values():
+            self._prefixes.necessary(now)
+            self._arm_discovery()
         if reading.peer_lacks is not None:
             reports += self._fall_back(reading, outstanding, now)
         elif reading.overwrite_next:
@@ -401,6 +458,14 @@ class MobileNode:
             # What the update spoke of stays doubtful, and so goes out again singly.
             self.uses_bulk = False
             return [Report(event="agent-refuses-bulk", home_address=home_address)]
+        self._agents.lacks_identifiers()
+        report = Report(event="agent-knows-no-bid", home_address=home_address)
+        if self._agents.better(now) is not None:
+            # What it may have bound is undone first: only one agent defends an address.
+            self._takes_leave = reading.peer_made_plain_binding
+            if not self._takes_leave:
+                return [report, *self._go_to(self._agents.best(now), now)]
+            return [report]
         self.uses_bids = False
         self.update_list.clear()
         self._afresh = not reading.peer_made_plain_binding
@@ -412,7 +477,7 @@ class MobileNode:
             # The agent has bound the address that the update came from: keep it.
             plain.want(outstanding.source)
             plain.link = link or ""
-        return [Report(event="agent-knows-no-bid", home_address=home_address)]
+        return [report]
 
     def _resynchronise(self, last_accepted: int, now: float) -> list[Action]:
         """Adopt the agent's sequence number, unless an overtaken copy was refused.
@@ -432,7 +497,7 @@ class MobileNode:
         self, message: BindingRefreshRequest, envelope: Envelope, now: float
     ) -> list[Action]:
         """Refresh what the agent asks for, or all (RFC 5648 §5.8)."""
-        if envelope.source != self.policy.home_agent:
+        if envelope.source != self._agents.current:
             return [Report(event="refresh-request-from-stranger")]
         named = {identifier.bid for identifier in message.identifiers}
         for entry in self.update_list:
@@ -441,7 +506,7 @@ class MobileNode:
         return [] if self._outstanding else self._after_event(now)
 
     def _error(self, message: BindingError, envelope: Envelope, now: float) -> list[Action]:
-        if envelope.source != self.policy.home_agent:
+        if envelope.source != self._agents.current:
             return [Report(event="error-from-stranger")]
         if message.status is not BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS:
             return [Report(event="agent-lacks-message-type")]
@@ -455,9 +520,136 @@ class MobileNode:
 
     def _is_from_agent(self, envelope: Envelope) -> bool:
         home_address = self.policy.home_address
-        if envelope.source != self.policy.home_agent:
+        if envelope.source != self._agents.current:
             return False
         return home_address in (envelope.routing_header_home_address, envelope.destination)
+
+    # Home agents (RFC 6275 §11.4, RFC 5142, RFC 5846).
+
+    def _look_for_agent(self, wish: Wish | None, now: float) -> list[Action]:
+        """Ask for home agents as long as there is something to tell them."""
+        if wish is None:
+            self._discovery.end()
+        else:
+            self._discovery.begin(now)
+        return self._discover(now)
+
+    def _discover(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        discovery, prefixes, agent = self._discovery, self._prefixes, self._agents.current
+        if discovery.due_s is not None and discovery.due_s <= now:
+            actions += discovery.request(self._attached.sources(), now)
+        if prefixes.due_s is not None and prefixes.due_s <= now:
+            paths = self.paths()
+            if agent is not None and paths:
+                way = paths[0]
+                actions.append(prefixes.solicit(agent, way.care_of_address, way.link, now))
+            else:
+                prefixes.end()
+        self._arm_discovery()
+        return actions
+
+    def _arm_discovery(self) -> None:
+        times = [self._discovery.due_s, self._prefixes.due_s]
+        due_s = min((each for each in times if each is not None), default=None)
+        if due_s is None:
+            self._timers.stop(_Timer.DISCOVER)
+        else:
+            self._timers.set(_Timer.DISCOVER, due_s)
+
+    def _discovered(self, reply: HomeAgentAddressDiscoveryReply, now: float) -> list[Action]:
+        if not self._discovery.answered(reply):
+            return [Report(event="discovery-reply-unexpected")]
+        self._agents.learn(reply.addresses)
+        self._agents.may_discover = False  # until all of these have failed
+        names = " ".join(map(str, reply.addresses))
+        report = Report(
+            event="home-agents-discovered",
+            home_address=self.policy.home_address,
+            detail=names,
+        )
+        best = self._agents.best(now)
+        self._agents.may_discover = self.policy.home_agent is None
+        if best is None:
+            self._discovery.begin(now + PAUSE_S)
+            self._arm_discovery()
+            return [report]
+        return [report, *self._go_to(best, now)]
+
+    def _go_to(self, agent: IPv6Address | None, now: float) -> list[Action]:
+        """Begin anew with another home agent, or with none as long as none is known."""
+        self._takes_leave = False
+        self._agents.current = agent
+        self._discovery.end()
+        self._prefixes.end()
+        if self.uses_bids is not self.policy.multiple_care_of:
+            self.update_list.clear()
+        for entry in self.update_list:
+            entry.begin_anew()
+        self.uses_bids = self.policy.multiple_care_of
+        self.uses_bulk = self.policy.bulk
+        self._afresh, self._outstanding = True, None
+        self._home.is_alone = self._home.was_left = False
+        self._settle_home(now)
+        self._wish_for_links()
+        report = Report(
+            event="home-agent-changed",
+            home_address=self.policy.home_address,
+            detail="looking for one" if agent is None else str(agent),
+        )
+        return [AgentChanged(home_agent=agent), report, *self._update(now)]
+
+    def _told_unprotected(
+        self,
+        message: MobilePrefixAdvertisement | HomeAgentSwitch | BindingRevocationIndication,
+        envelope: Envelope,
+        now: float,
+    ) -> list[Action]:
+        """Take in what only our agent may say, and only protected (RFC 5142 §4)."""
+        if not self._is_from_agent(envelope):
+            return [Report(event="instruction-from-stranger")]
+        if not self.policy.accepts_unprotected:
+            return [Report(event="instruction-unprotected")]
+        match message:
+            case MobilePrefixAdvertisement():
+                actions = self._prefixes.answered(message, now)
+                self._arm_discovery()
+                return actions
+            case HomeAgentSwitch():
+                return self._switch(message, now)
+            case BindingRevocationIndication():
+                return self._revoked(message, envelope, now)
+
+    def _switch(self, message: HomeAgentSwitch, now: float) -> list[Action]:
+        """De-register, which says that we heard, and go where the agent sends us."""
+        if self._takes_leave or self.is_stopping:
+            return []
+        self._agents.avoid(now)
+        self._agents.prefer(message.addresses)
+        self._agents.may_discover |= not message.addresses
+        self._takes_leave = True
+        report = Report(event="home-agent-switch", home_address=self.policy.home_address)
+        return [report, *self._update(now)]
+
+    def _revoked(
+        self, message: BindingRevocationIndication, envelope: Envelope, now: float
+    ) -> list[Action]:
+        status = revoke(self.update_list, message)
+        home_address = self.policy.home_address
+        is_at_home = envelope.destination == home_address
+        answer = BindingRevocationAcknowledgement(
+            sequence=message.sequence, status=status, options=message.options
+        )
+        back = Envelope(
+            source=envelope.destination,
+            destination=envelope.source,
+            home_address=None if is_at_home else home_address,
+            link=self._attached.link_of(envelope.destination),
+        )
+        names = " ".join(str(each.bid) for each in self.update_list if each.revoked)
+        report = Report(event="bindings-revoked", home_address=home_address, detail=names)
+        self._arm_upkeep(now)
+        return [report, Send(message=answer, envelope=back)]
 
     # Upkeep.
 

@@ -47,6 +47,7 @@ class HomeAgentPolicy:
         simultaneous_home: permit home and visited links at once (RFC 5648 §5.6).
         only_router: no other router is on the home link, so that a mobile node at home may
             defend its home address itself (status 0 in place of 5, RFC 5648 §6.3).
+        preference: among the home agents of the link; the higher, the earlier it is tried.
     """
 
     address: IPv6Address
@@ -63,6 +64,7 @@ class HomeAgentPolicy:
     refresh_request_lead_s: float = 10.0
     simultaneous_home: bool = True
     only_router: bool = False
+    preference: int = 0
 
     def home_prefix(self, address: IPv6Address) -> HomePrefix | None:
         """Return the home prefix that `address` is out of."""
@@ -94,6 +96,7 @@ class MobileNodePolicy:
         multiple_care_of: False makes a plain RFC 6275 node (RFC 5648 §3).
         gather_s: how long after the first link the others may join its first update.
         at_home: what to do on the home link.
+        home_agent: the one to begin with; None to have one found (RFC 6275 §11.4.1).
         other_home_agents: to be tried in this order when `home_agent` is silent or knows no
             Binding Identifier; what discovery finds comes after them.
         accepts_unprotected: believe Home Agent Switch, Binding Revocation and Mobile Prefix
@@ -101,7 +104,7 @@ class MobileNodePolicy:
     """
 
     home_address: IPv6Address
-    home_agent: IPv6Address
+    home_agent: IPv6Address | None
     links: tuple[LinkPolicy, ...]
     home_prefix_length: int = 64
     lifetime_s: int = 300

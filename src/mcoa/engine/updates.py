@@ -19,6 +19,7 @@ class Outstanding:
 
     sequence: int
     wish: Wish
+    agent: IPv6Address
     source: IPv6Address
     sent_at_s: float
     lifetime_s: int
@@ -41,7 +42,7 @@ def make_update(
 
     Args:
         outstanding: what to say.
-        policy: names the home address and its agent.
+        policy: names the home address.
         link: that the update uses.
         link_layer_address: on the home link.
     """
@@ -62,7 +63,7 @@ def make_update(
     )
     envelope = Envelope(
         source=outstanding.source,
-        destination=policy.home_agent,
+        destination=outstanding.agent,
         home_address=None if is_at_home else policy.home_address,
         link=link,
     )

@@ -65,6 +65,7 @@ class MobileNodeSettings(_Table):
     """The table [mobile-node].
 
     Attributes:
+        home_agent: None to have one found (RFC 6275 §11.4.1).
         other_home_agents: tried in this order when `home_agent` does not do.
         home_prefix: of the home link; None for the /64 of the home address.
         at_home: the links to use while one of them is the home link.
@@ -72,7 +73,7 @@ class MobileNodeSettings(_Table):
     """
 
     home_address: Address
-    home_agent: Address
+    home_agent: Address | None = None
     other_home_agents: Addresses = ()
     home_prefix: Prefix | None = None
     at_home: AtHomeChoice = AtHome.BOTH

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from ipaddress import IPv6Address
+from math import inf
 from random import SystemRandom
 from time import time
 
@@ -18,6 +19,7 @@ from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
+    AgentChanged,
     Announce,
     BindingsChanged,
     DetectDuplicate,
@@ -26,6 +28,7 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
+from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
 from mcoa.engine.refresh import Refresher
@@ -64,7 +67,13 @@ def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
     settings = configuration.home_agent
     return HomeAgentPolicy(
         address=settings.address,
-        home_prefixes=tuple(HomePrefix(network=each) for each in settings.home_prefixes),
+        home_prefixes=tuple(
+            HomePrefix(
+                network=each,
+                preferred_until_s=-inf if each in settings.deprecated_prefixes else inf,
+            )
+            for each in settings.home_prefixes
+        ),
         home_addresses=(
             None if settings.mobile_nodes is None else frozenset(settings.mobile_nodes)
         ),
@@ -77,6 +86,7 @@ def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
         detect_duplicates=settings.duplicate_address_detection,
         simultaneous_home=settings.simultaneous_home,
         only_router=settings.only_router,
+        preference=settings.preference,
     )
 
 
@@ -99,9 +109,10 @@ class HomeAgentService:
         # Times of day for what must survive a restart of the machine.
         self._offset_s = time() - self._loop.time()
         rng = SystemRandom()
-        self.engine = HomeAgent(policy_of(configuration), in_use=self._in_use)
+        self.engine = HomeAgent(policy_of(configuration), in_use=self._in_use, rng=rng)
         self._store = _open_store(configuration, log)
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
+        anycast = [home_agents_anycast(each) for each in configuration.home_agent.home_prefixes]
         self._home_link = HomeLink(
             configuration.home_agent.home_link,
             address=configuration.home_agent.address,
@@ -110,6 +121,7 @@ class HomeAgentService:
             journal=journal,
             duplicate=self._duplicate,
             changed=self._home_link_changed,
+            anycast=anycast,
         )
         self._frames = Frames(configuration.home_agent.home_link)
         self._routers = HomeRouters(
@@ -124,6 +136,7 @@ class HomeAgentService:
             address=configuration.home_agent.address.packed,
             write=self._tun.send,
             frame=self._over_home_link,
+            anycast=(each.packed for each in anycast),
             deliver=self._take,
             report=self._events.drop,
             rng=rng,
@@ -220,6 +233,8 @@ class HomeAgentService:
                 self._events.no_message(str(error), packet[8:24])
                 if error.answer is not None and self._complaints.allows(now):
                     self._tun.send(error.answer)
+                if error.claim is not None:
+                    actions += self.engine.claimed(*error.claim)
                 continue
             actions += self.engine.receive(received, now)
         self._driver.run(actions)
@@ -237,7 +252,7 @@ class HomeAgentService:
                     self._home_link.intercept(home_address, by)
                 case DetectDuplicate(home_address=home_address):
                     self._home_link.detect(home_address)
-                case Announce():
+                case Announce() | AgentChanged():
                     raise ValueError(f"a home agent does not ask for {action}")
                 case Report():
                     self._events.report(action)
@@ -331,7 +346,14 @@ class HomeAgentService:
         )
 
     def _router_heard(self, heard: Heard) -> None:
-        del heard
+        information = heard.home_agent
+        self.engine.agents.hear(
+            heard.router,
+            (each.prefix for each in heard.prefixes if each.router_address),
+            preference=0 if information is None else information.preference,
+            lifetime_s=0 if information is None else information.lifetime_s,
+            now=self._driver.now,
+        )
 
     def _other_routers(self, there_are: bool) -> None:  # noqa: FBT001
         if there_are and not self.engine.other_routers:

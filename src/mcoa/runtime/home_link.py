@@ -71,6 +71,8 @@ class HomeLink:
         duplicate: told of an address given to detect() that another node has.
         refused: told what the kernel would not take.
         changed: told how the interface is now.
+        anycast: attracted like the service address; others on the link may answer for them
+            as well, so that they are not announced (RFC 4861 §7.2.7).
         mtu: of packets that are to be tunnelled; senders of larger ones are told by the
             kernel. Octets.
     """
@@ -86,11 +88,14 @@ class HomeLink:
         duplicate: Callable[[IPv6Address], None],
         refused: Callable[[Changeable, OSError], None] = lambda _what, _why: None,
         changed: Callable[[LinkState], None] = lambda _state: None,
+        anycast: Iterable[IPv6Address] = (),
         mtu: int = INNER_MTU,
     ) -> None:
         self.interface = interface
         self.address = address
         self.mtu = mtu
+        self._anycast = tuple(anycast)
+        self._own = (address, *self._anycast)
         self._tun = tun
         self._netlink = netlink
         self._journal = journal
@@ -135,8 +140,8 @@ class HomeLink:
             route.destination.network_address
             for route in ours
             if route.index == self._tun.index and route.destination.prefixlen == 128
-        } - {self.address}
-        self._add([self._route(self.address)])
+        } - {*self._own}
+        self._add([self._route(each) for each in self._own])
         self._watcher.start()
         loop = asyncio.get_running_loop()
         self._sweep = loop.call_later(_LEFTOVER_PATIENCE_S, self._let_go_of_leftovers)
@@ -206,7 +211,7 @@ class HomeLink:
         self._told(state)
 
     def _attract(self) -> None:
-        self._put_off([self.address, *self._homes])
+        self._put_off([*self._own, *self._homes])
 
     def _prepare(self) -> bool:
         """Begin on a new interface; False when it has gone since, as an announcement will tell."""
@@ -284,7 +289,7 @@ class HomeLink:
         self._flushing = None
         if self._pending:
             self._put_off(())
-        kept = [each for each in addresses if each in self._homes or each == self.address]
+        kept = [each for each in addresses if each in self._homes or each in self._own]
         gone = [each for each in addresses if each not in kept]
         self._remove([entry for each in gone for entry in self._entries(each)])
         self._add([entry for each in kept for entry in self._entries(each)])
@@ -293,7 +298,7 @@ class HomeLink:
             self._remove(map(self._proxy_entry, left))
         self._source = self.own_address()
         for address in kept:
-            if self._is_proxied(address):
+            if self._is_proxied(address) and address not in self._anycast:
                 self._announce(address, ANNOUNCEMENTS)
 
     def _entries(self, address: IPv6Address) -> list[Neighbour | Route]:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv6Address
 from math import inf
 from random import SystemRandom
 
@@ -19,10 +20,14 @@ from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
+    AgentChanged,
     Announce,
     BindingsChanged,
     DetectDuplicate,
+    Discovery,
+    Envelope,
     Intercept,
+    Received,
     Remember,
     Report,
     Send,
@@ -62,10 +67,19 @@ from mcoa.runtime.status import (
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
+from mcoa.wire.icmpv6 import decode_icmpv6
+from mcoa.wire.reader import ParseError
+from mcoa.wire.registry import Icmpv6Type
 
 _MOBILITY_HEADER = 135
 _IPV6_IN_IPV6 = 41
-_PACKET_TOO_BIG = 2
+_IPV6_HEADER = bytes((_IPV6_IN_IPV6,))
+_NO_AGENT = IPv6Address(0)  # while one is looked for
+_ICMPV6_TYPES = (
+    Icmpv6Type.PACKET_TOO_BIG,
+    Icmpv6Type.HOME_AGENT_ADDRESS_DISCOVERY_REPLY,
+    Icmpv6Type.MOBILE_PREFIX_ADVERTISEMENT,
+)
 _STOP_PATIENCE_S = 3.0
 _NO_PATH = 0  # a BID that no path has but the plain one
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
@@ -106,17 +120,18 @@ class MobileNodeService:
         settings = configuration.mobile_node
         self._configuration = configuration
         self._events = Events(log)
-        self._agent = endpoint(settings.home_agent)
+        self._agent = settings.home_agent or _NO_AGENT
+        self._agent_octets, self._agent_at = self._agent.packed, endpoint(self._agent)
         rng = SystemRandom()
         self.engine = MobileNode(policy_of(configuration), rng=rng)
         self._links = {link.name: link for link in configuration.links}
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         self._capture = _open_capture(configuration.device, netlink, journal, log)
         self._silencer = Silencer(_IPV6_IN_IPV6)
-        self._errors = IcmpSocket((_PACKET_TOO_BIG,))
+        self._icmp = IcmpSocket(_ICMPV6_TYPES)
         self._forwarder = MobileNodeForwarder(
             home_address=settings.home_address.packed,
-            home_agent=settings.home_agent.packed,
+            home_agent=self._agent_octets,
             send=self._send_over,
             frame=self._send_at_home,
             write=self._tun.send,
@@ -162,7 +177,7 @@ class MobileNodeService:
         self._undeliver = [
             deliver(self._tun, self._from_device, self._device_lost),
             deliver(self._capture, self._from_capture, self._device_lost),
-            deliver(self._errors, self._icmp_errors, self._device_lost),
+            deliver(self._icmp, self._icmp_messages, self._device_lost),
         ]
         self._watcher.start()
         self._device_watcher.start()
@@ -187,7 +202,7 @@ class MobileNodeService:
         self._driver.close()
         for uplink in self._uplinks.values():
             uplink.close()
-        self._errors.close()
+        self._icmp.close()
         self._silencer.close()
         self._capture.close()
         self._tun.close()
@@ -303,11 +318,11 @@ class MobileNodeService:
         return self._at_home.send(packet)
 
     def _send_over(self, path: Path, packet: bytes) -> int:
-        return self._uplinks[path.link].send(packet, self._agent)
+        return self._uplinks[path.link].send(packet, self._agent_at)
 
     def _from_tunnel(self, packets: list[TunnelPacket]) -> None:
         now, take, bids = self._driver.now, self._forwarder.from_tunnel, self._bids
-        agent = self._configuration.mobile_node.home_agent.packed
+        agent = self._agent_octets
         for inner, source, destination, traffic_class in packets:
             is_message = len(inner) > 40 and inner[6] == _MOBILITY_HEADER
             if is_message and source == agent:
@@ -320,15 +335,30 @@ class MobileNodeService:
         for packet in packets:
             self._signalling(packet, None)
 
-    def _icmp_errors(self, packets: list[IcmpPacket]) -> None:
-        """Pass on a Packet Too Big that quotes a tunnel packet of ours."""
-        agent = self._configuration.mobile_node.home_agent.packed
+    def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
         for packet in packets:
-            mtu, quoted = int.from_bytes(packet.message[4:8]), packet.message[8:]
-            bid = self._bids.get(quoted[8:24])
-            if bid is None or quoted[24:40] != agent or quoted[6] != _IPV6_IN_IPV6:
-                continue
+            if packet.message[0] == Icmpv6Type.PACKET_TOO_BIG:
+                self._too_big(packet.message)
+            else:
+                self._discovery(packet)
+
+    def _too_big(self, message: bytes) -> None:
+        """Pass on a Packet Too Big that quotes a tunnel packet of ours."""
+        mtu, quoted = int.from_bytes(message[4:8]), message[8:]
+        bid = self._bids.get(quoted[8:24])
+        is_ours = quoted[24:40] == self._agent_octets and quoted[6:7] == _IPV6_HEADER
+        if bid is not None and is_ours:
             self._forwarder.packet_too_big(bid, mtu, quoted[40:], self._driver.now)
+
+    def _discovery(self, packet: IcmpPacket) -> None:
+        try:
+            message = decode_icmpv6(packet.message)  # the kernel has looked at the checksum
+        except ParseError as error:
+            self._events.no_message(str(error), packet.source.packed)
+            return
+        if isinstance(message, Discovery):
+            envelope = Envelope(source=packet.source, destination=packet.destination)
+            self._receive(Received(message=message, envelope=envelope))
 
     def _signalling(self, packet: bytes, link: str | None) -> None:
         try:
@@ -336,6 +366,9 @@ class MobileNodeService:
         except SignallingError as error:
             self._events.no_message(str(error), packet[8:24])
             return
+        self._receive(received)
+
+    def _receive(self, received: Received) -> None:
         self._driver.run(self.engine.receive(received, self._driver.now))
         if self.engine.is_stopped:
             self._stopped.set()
@@ -351,6 +384,8 @@ class MobileNodeService:
                     self._paths_changed(self.engine.paths())
                     self._at_home.settle(self.engine.presence)
                     self._steer()
+                case AgentChanged(home_agent=home_agent):
+                    self._change_agent(home_agent or _NO_AGENT)
                 case Announce():
                     self._at_home.announce()
                 case Report():
@@ -366,7 +401,12 @@ class MobileNodeService:
         if envelope.source == self._configuration.mobile_node.home_address:
             self._at_home.send(packet)
         else:
-            self._uplinks[envelope.link].send(packet, self._agent)
+            self._uplinks[envelope.link].send(packet, endpoint(envelope.destination))
+
+    def _change_agent(self, home_agent: IPv6Address) -> None:
+        self._agent = home_agent
+        self._agent_octets, self._agent_at = home_agent.packed, endpoint(home_agent)
+        self._forwarder.change_agent(self._agent_octets)
 
     def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
         home_address = self._configuration.mobile_node.home_address
@@ -426,8 +466,10 @@ class MobileNodeService:
     def _peer(self) -> PeerStatus:
         engine = self.engine
         state = "registered" if engine.paths() else "no answer"
+        if engine.home_agent is None:
+            state = "looked for"
         return PeerStatus(
-            address=self._configuration.mobile_node.home_agent,
+            address=self._agent,
             role="home-agent",
             state=state,
             multiple_care_of=engine.uses_bids if engine.paths() else None,

@@ -101,7 +101,8 @@ role = "mobile-node"
 # The address that stays, whatever the uplinks do. It goes to the device, not to a link.
 home_address = "2001:db8:1::100"
 
-# The address of the home agent: `address` in its file.
+# The address of the home agent: `address` in its file. Absent: the node asks the home
+# link's prefix for its home agents, which have to be reached by its anycast address.
 home_agent = "2001:db8:1::1"
 
 # Home agents to try, in this order, when that one is silent or takes one care-of address

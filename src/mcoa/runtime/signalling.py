@@ -1,11 +1,19 @@
 """Signalling packets: octets to and from what engines exchange (RFC 6275 §9.2)."""
 
+from ipaddress import IPv6Address
+
 from mcoa.dataplane.icmp import is_answerable
-from mcoa.engine.actions import Envelope, Received, Send
+from mcoa.engine.actions import Discovery, Envelope, Received, Send
 from mcoa.wire import signalling as wire
-from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6
-from mcoa.wire.ipv6 import HEADER_LENGTH, MOBILITY_HEADER, parse_packet
-from mcoa.wire.messages import parse_message
+from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6, parse_icmpv6
+from mcoa.wire.ipv6 import (
+    HEADER_LENGTH,
+    MOBILITY_HEADER,
+    Ipv6Packet,
+    emit_packet,
+    parse_packet,
+)
+from mcoa.wire.messages import Message, parse_message
 from mcoa.wire.reader import Disposition, ParseError
 
 _LONGEST_ANSWER = 1280  # RFC 4443 §2.4 (c): an error fits the smallest MTU
@@ -16,11 +24,19 @@ class SignallingError(ValueError):
 
     Attributes:
         answer: the packet that its sender is owed; None when he is owed silence.
+        claim: a packet with a Home Address option that is no message: source and home address.
     """
 
-    def __init__(self, reason: str, answer: bytes | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        answer: bytes | None = None,
+        *,
+        claim: tuple[IPv6Address, IPv6Address] | None = None,
+    ) -> None:
         super().__init__(reason)
         self.answer = answer
+        self.claim = claim
 
 
 def parse_signalling(packet: bytes, link: str | None = None) -> Received:
@@ -48,11 +64,9 @@ def _parse_unusual(packet: bytes, link: str | None) -> Received:
         parsed = parse_packet(packet)
     except ParseError as error:
         raise SignallingError(str(error), _problem(packet, error, 0)) from None
-    if parsed.protocol != MOBILITY_HEADER or parsed.fragment is not None:
-        raise SignallingError(f"protocol {parsed.protocol} is not the Mobility Header")
     source, destination = parsed.checksum_source, parsed.checksum_destination
     try:
-        message = parse_message(parsed.payload, source, destination)
+        message = _message(parsed, source, destination)
     except ParseError as error:
         start = HEADER_LENGTH + int.from_bytes(packet[4:6]) - len(parsed.payload)
         raise SignallingError(str(error), _problem(packet, error, start)) from None
@@ -66,9 +80,24 @@ def _parse_unusual(packet: bytes, link: str | None) -> Received:
     return Received(message=message, envelope=envelope)
 
 
+def _message(
+    parsed: Ipv6Packet, source: IPv6Address, destination: IPv6Address
+) -> Message | Discovery:
+    if parsed.fragment is None and parsed.protocol == MOBILITY_HEADER:
+        return parse_message(parsed.payload, source, destination)
+    if parsed.fragment is None and parsed.protocol == ICMPV6:
+        message = parse_icmpv6(parsed.payload, source.packed, destination.packed)
+        if isinstance(message, Discovery):
+            return message
+    claim = None if parsed.home_address is None else (parsed.source, parsed.home_address)
+    raise SignallingError(f"protocol {parsed.protocol} is no signalling", claim=claim)
+
+
 def emit_signalling(send: Send) -> bytes:
     """Return the packet that an engine wants to be sent."""
     envelope = send.envelope
+    if isinstance(send.message, Discovery):
+        return _emit_discovery(send.message, envelope)
     return wire.emit_signalling(
         send.message,
         envelope.source,
@@ -76,6 +105,20 @@ def emit_signalling(send: Send) -> bytes:
         home_address=envelope.home_address,
         routing_home_address=envelope.routing_header_home_address,
     )
+
+
+def _emit_discovery(message: Discovery, envelope: Envelope) -> bytes:
+    source = envelope.home_address or envelope.source
+    destination = envelope.routing_header_home_address or envelope.destination
+    packet = Ipv6Packet(
+        source=envelope.source,
+        destination=envelope.destination,
+        protocol=ICMPV6,
+        payload=emit_icmpv6(message, source.packed, destination.packed),
+        home_address=envelope.home_address,
+        routing_home_address=envelope.routing_header_home_address,
+    )
+    return emit_packet(packet)
 
 
 def _problem(packet: bytes, error: ParseError, start: int) -> bytes | None:

@@ -170,7 +170,7 @@ class HomeAgentInformation:
     """Home Agent Information option (RFC 6275 §7.4, RFC 3963 §4.4).
 
     Attributes:
-        preference: a signed number; the higher, the more preferred.
+        preference: the higher, the more preferred; RFC 3775 had it signed.
         lifetime_s: of this home agent, at least 1.
         mobile_routers: the R flag, mobile routers are served.
     """
@@ -182,7 +182,7 @@ class HomeAgentInformation:
     mobile_routers: bool = False
 
     def __post_init__(self) -> None:
-        require_range("preference", self.preference, -0x8000, 0x7FFF)
+        require_range("preference", self.preference, 0, 0xFFFF)
         require_range("lifetime_s", self.lifetime_s, 0, 0xFFFF)
 
     @classmethod
@@ -190,7 +190,7 @@ class HomeAgentInformation:
         """Read the body."""
         require_length(body, 6, "Home Agent Information")
         flags = body.uint16("flags")
-        preference = int.from_bytes(body.take(2, "Home Agent Preference"), signed=True)
+        preference = body.uint16("Home Agent Preference")
         return cls(
             preference=preference,
             lifetime_s=body.uint16("Home Agent Lifetime"),
@@ -200,7 +200,7 @@ class HomeAgentInformation:
     def emit(self) -> bytes:
         """Return Type, Length and body."""
         flags = _MOBILE_ROUTERS if self.mobile_routers else 0
-        preference = self.preference.to_bytes(2, signed=True)
+        preference = self.preference.to_bytes(2)
         return _emit(self.TYPE, flags.to_bytes(2) + preference + self.lifetime_s.to_bytes(2))
 
 

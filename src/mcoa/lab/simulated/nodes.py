@@ -114,7 +114,7 @@ class SimulatedNode:
         self.engine = MobileNode(policy, rng=rng)
         self._forwarder = MobileNodeForwarder(
             home_address=policy.home_address.packed,
-            home_agent=policy.home_agent.packed,
+            home_agent=b"" if policy.home_agent is None else policy.home_agent.packed,
             send=self._send_over,
             write=deliver,
             report=_say_nothing,

@@ -1,0 +1,82 @@
+"""Which home agent a mobile node registers with, out of those it knows (RFC 5648 §5.7)."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from ipaddress import IPv6Address
+
+from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.policy import MobileNodePolicy
+
+AVOIDED_S = 60.0
+"""How long an agent that did not do is not tried again while there are others."""
+
+_MOST_AGENTS = 64  # anybody may answer a discovery request
+
+
+class _Standing(IntEnum):
+    """What is known of an agent; the lower, the better."""
+
+    GOOD = 0
+    WITHOUT_IDENTIFIERS = 1
+    AVOIDED = 2
+
+
+class AgentChoice:
+    """The known home agents, in order of preference, and the one in use.
+
+    Attributes:
+        current: None as long as none is known.
+        may_discover: the link may be asked for home agents.
+    """
+
+    def __init__(self, policy: MobileNodePolicy) -> None:
+        configured = () if policy.home_agent is None else (policy.home_agent,)
+        self._known = list(dict.fromkeys((*configured, *policy.other_home_agents)))
+        self._poor: set[IPv6Address] = set()
+        self._avoided_until_s: dict[IPv6Address, float] = {}
+        self.may_discover = policy.home_agent is None
+        self.current: IPv6Address | None = self._known[0] if self._known else None
+
+    def learn(self, addresses: Iterable[IPv6Address]) -> None:
+        """Take in what discovery found, after all that was known."""
+        new = (a for a in addresses if is_unicast_routable(a) and a not in self._known)
+        self._known += list(dict.fromkeys(new))[: _MOST_AGENTS - len(self._known)]
+
+    def prefer(self, addresses: Iterable[IPv6Address]) -> None:
+        """Take in where the agent in use wants its mobile node to go (RFC 5142)."""
+        wanted = [each for each in dict.fromkeys(addresses) if is_unicast_routable(each)]
+        for each in wanted:
+            self._avoided_until_s.pop(each, None)
+            self._poor.discard(each)
+        kept = [each for each in self._known if each not in wanted]
+        self._known = [*wanted, *kept][:_MOST_AGENTS]
+
+    def lacks_identifiers(self) -> None:
+        """The agent in use knows no Binding Identifier."""
+        if self.current is not None:
+            self._poor.add(self.current)
+
+    def avoid(self, now: float) -> None:
+        """The agent in use does not answer, refuses, or sends us away."""
+        if self.current is not None:
+            self._avoided_until_s[self.current] = now + AVOIDED_S
+
+    def best(self, now: float) -> IPv6Address | None:
+        """Return the agent to be used; None when only discovery can find one."""
+        best = min(self._known, key=lambda each: self._standing(each, now), default=None)
+        if best is None or not self.may_discover:
+            return best
+        return None if self._standing(best, now) is _Standing.AVOIDED else best
+
+    def better(self, now: float) -> IPv6Address | None:
+        """Return an agent of better standing than the one in use; None where there is none."""
+        best = self.best(now)
+        if best is None or self.current is None:
+            return best
+        is_better = self._standing(best, now) < self._standing(self.current, now)
+        return best if is_better else None
+
+    def _standing(self, agent: IPv6Address, now: float) -> _Standing:
+        if self._avoided_until_s.get(agent, 0.0) > now:
+            return _Standing.AVOIDED
+        return _Standing.WITHOUT_IDENTIFIERS if agent in self._poor else _Standing.GOOD

@@ -1,0 +1,140 @@
+"""What a home agent says unasked, and repeats until it is heard (RFC 5142, RFC 5846).
+
+Binding Revocation ends chosen bindings, by their BIDs; Home Agent Switch sends a mobile node to
+another home agent. Both are the operator's wish.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+
+from mcoa.binding.cache import CacheEntry
+from mcoa.binding.timers import TimerTable
+from mcoa.engine.actions import Envelope, Send
+from mcoa.wire.messages import (
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    HomeAgentSwitch,
+)
+from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.registry import RevocationTrigger
+
+FIRST_REVOCATION_S, LONGEST_REVOCATION_S = 1.0, 2.0  # RFC 5846 §12
+FIRST_SWITCH_S, LONGEST_SWITCH_S = 5.0, 20.0  # RFC 5142 §6
+_ATTEMPTS: Final = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Notice:
+    """One notice under way to a mobile node.
+
+    Attributes:
+        bids: to be revoked; empty for all of them, None for a switch.
+        agents: to switch to; none at all leaves it to discovery.
+        interval_s: until the next copy.
+    """
+
+    home_address: IPv6Address
+    bids: frozenset[int] | None
+    sequence: int
+    agents: tuple[IPv6Address, ...] = ()
+    interval_s: float = 0.0
+    attempts: int = 0
+
+
+class Notices:
+    """At most one notice a mobile node; a newer one takes the place of the older."""
+
+    def __init__(self, address: IPv6Address) -> None:
+        self._address = address
+        self._sequence = 0
+        self._pending: dict[IPv6Address, Notice] = {}
+        self._timers: TimerTable[IPv6Address] = TimerTable()
+
+    def revoke(self, home_address: IPv6Address, bids: frozenset[int], now: float) -> None:
+        """Begin to revoke bindings; the first copy is due at once."""
+        self._begin(home_address, bids, (), FIRST_REVOCATION_S, now)
+
+    def switch(
+        self, home_address: IPv6Address, agents: tuple[IPv6Address, ...], now: float
+    ) -> None:
+        """Begin to send a mobile node elsewhere; the first copy is due at once."""
+        self._begin(home_address, None, agents, FIRST_SWITCH_S, now)
+
+    def end(self, home_address: IPv6Address) -> None:
+        """Stop repeating; nothing is left to be said."""
+        self._pending.pop(home_address, None)
+        self._timers.stop(home_address)
+
+    def next_deadline(self) -> float | None:
+        """Return when due() has something, or None."""
+        return self._timers.next_deadline()
+
+    def due(self, now: float) -> list[tuple[Notice, bool]]:
+        """Return the notices to send now; with True those that were repeated often enough."""
+        found: list[tuple[Notice, bool]] = []
+        for home_address in list(self._timers.expire(now)):
+            notice = self._pending[home_address]
+            if notice.attempts == _ATTEMPTS:
+                self.end(home_address)
+                found.append((notice, True))
+                continue
+            notice.attempts += 1
+            self._timers.set(home_address, now + notice.interval_s)
+            most_s = LONGEST_SWITCH_S if notice.bids is None else LONGEST_REVOCATION_S
+            notice.interval_s = min(2 * notice.interval_s, most_s)
+            found.append((notice, False))
+        return found
+
+    def message(self, notice: Notice, entry: CacheEntry | None) -> Send | None:
+        """Return a copy of a notice; over another care-of address each time, if there are some.
+
+        None when the mobile node has none left.
+        """
+        if entry is None or not entry.bindings:
+            return None
+        if notice.bids is None:
+            switch = HomeAgentSwitch(addresses=notice.agents)
+            to = Envelope(source=self._address, destination=notice.home_address)
+            return Send(message=switch, envelope=to)
+        way = entry.bindings[(notice.attempts - 1) % len(entry.bindings)]
+        indication = BindingRevocationIndication(
+            trigger=RevocationTrigger.ADMINISTRATIVE_REASON,
+            sequence=notice.sequence,
+            options=tuple(BindingIdentifier(bid=bid) for bid in sorted(notice.bids)),
+        )
+        envelope = Envelope(
+            source=self._address,
+            destination=way.care_of_address,
+            routing_header_home_address=None if way.home else notice.home_address,
+            link_layer_address=entry.link_layer_address if way.home else None,
+        )
+        return Send(message=indication, envelope=envelope)
+
+    def acknowledged(
+        self, home_address: IPv6Address, message: BindingRevocationAcknowledgement
+    ) -> Notice | None:
+        """Return the revocation that an acknowledgement answers, which is over then."""
+        notice = self._pending.get(home_address)
+        if notice is None or notice.bids is None or notice.sequence != message.sequence:
+            return None
+        self.end(home_address)
+        return notice
+
+    def _begin(
+        self,
+        home_address: IPv6Address,
+        bids: frozenset[int] | None,
+        agents: tuple[IPv6Address, ...],
+        interval_s: float,
+        now: float,
+    ) -> None:
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._pending[home_address] = Notice(
+            home_address=home_address,
+            bids=bids,
+            sequence=self._sequence,
+            agents=agents,
+            interval_s=interval_s,
+        )
+        self._timers.set(home_address, now)
