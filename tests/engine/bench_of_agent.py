@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from mcoa.engine.actions import Action, Envelope, Received, Send
+from mcoa.engine.actions import Action, Discovery, Envelope, Received, Send
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import HomeAgentPolicy, HomePrefix
 from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate, Message
@@ -71,7 +71,7 @@ class Bench:
         self.deliver(message, envelope)
         return self.acknowledgement()
 
-    def deliver(self, message: Message, envelope: Envelope) -> None:
+    def deliver(self, message: Message | Discovery, envelope: Envelope) -> None:
         self.actions = self.agent.receive(
             Received(message=message, envelope=envelope), self.now
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from random import Random
 
-from mcoa.engine.actions import Action, Envelope, Received, Send
+from mcoa.engine.actions import Action, Discovery, Envelope, Received, Send
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate, Message
@@ -40,7 +40,8 @@ class Bench:
 
     def _take(self, actions: list[Action]) -> list[Action]:
         self.actions = actions
-        self.updates += [action for action in actions if isinstance(action, Send)]
+        sent = [action for action in actions if isinstance(action, Send)]
+        self.updates += [each for each in sent if isinstance(each.message, BindingUpdate)]
         return actions
 
     def link(self, name: str, *addresses: IPv6Address) -> list[Action]:
@@ -119,11 +120,12 @@ class Bench:
                 *(BindingIdentifier(bid=bid, status=said) for bid, said in options.items()),
             ),
         )
-        return self.deliver(message, self.updates[-1].envelope.source)
+        envelope = self.updates[-1].envelope
+        return self.deliver(message, envelope.source, source=envelope.destination)
 
     def deliver(
         self,
-        message: Message,
+        message: Message | Discovery,
         destination: IPv6Address,
         *,
         source: IPv6Address = AGENT,
@@ -134,6 +136,10 @@ class Bench:
         )
         received = Received(message=message, envelope=envelope)
         return self._take(self.node.receive(received, self.now))
+
+    def sent(self) -> list[Send]:
+        """Return what the last event sent."""
+        return [action for action in self.actions if isinstance(action, Send)]
 
     def usable(self) -> dict[int | None, IPv6Address]:
         return {path.bid: path.care_of_address for path in self.node.paths()}

@@ -376,7 +376,8 @@ def test_a_bid_that_the_answer_leaves_out_is_not_confirmed(bench: Bench) -> None
     bench.advance(1.0)
     assert len(bench.updates) == count
     bench.advance(1.0)
-    assert bench.said() == {2: WIFI}
+    assert bench.overwrote  # nothing is sure of an agent that answers like this
+    assert bench.said() == {1: LTE, 2: WIFI, 3: SAT}
 
 
 @pytest.mark.requirement("S3-27", "S5.7-03", "S5.7-04", "S5.7-05")
@@ -534,3 +535,22 @@ def test_a_stopping_node_repeats_itself_until_it_is_heard(registered: Bench) -> 
 
 def test_the_policy_names_the_home_network() -> None:
     assert str(POLICY.home_network) == "2001:db8:1::/64"
+
+
+@pytest.mark.requirement("S5.7-01", "S5.9-01")
+def test_an_answer_to_what_a_former_life_said_is_none_to_this_one() -> None:
+    """The agent had a number of it last, which the new life took over, and one is under way."""
+    bench = Bench()
+    bench.all_links()
+    bench.answer(options={1: Status.ACCEPTED, 5: Status.ACCEPTED})
+    assert bench.usable() == {}
+    bench.advance(1.6)
+    assert bench.overwrote
+    bench.answer(options={1: Status.ACCEPTED})
+    assert bench.usable() == {1: LTE}
+    bench.advance(4.0)
+    assert bench.overwrote  # the agent may hold what only that life knew
+    bench.answer()
+    assert bench.usable() == {1: LTE, 2: WIFI, 3: SAT}
+    bench.advance(10.0)
+    assert not bench.sent()

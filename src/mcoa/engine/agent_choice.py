@@ -68,6 +68,10 @@ class AgentChoice:
             return best
         return None if self._standing(best, now) is _Standing.AVOIDED else best
 
+    def must_discover(self, now: float) -> bool:
+        """Tell whether discovery is what is left."""
+        return self.may_discover and self.best(now) is None
+
     def better(self, now: float) -> IPv6Address | None:
         """Return an agent of better standing than the one in use; None where there is none."""
         best = self.best(now)

@@ -18,7 +18,7 @@ PAUSE_S = 60.0
 
 
 class AgentDiscovery:
-    """Asks any home agent of the home link for all of them.
+    """Asks any home agent of the home link for all of them, less and less often.
 
     Attributes:
         due_s: when request() is to be called; None while nothing is asked.
@@ -32,8 +32,13 @@ class AgentDiscovery:
         self._asked = 0
 
     def begin(self, now: float) -> None:
-        """Ask, if that is not under way; after a pause, at once."""
-        if self.due_s is None or self._asked > DHAAD_RETRIES:
+        """Ask, if that is not under way."""
+        if self.due_s is None:
+            self._asked, self.due_s = 0, now
+
+    def hurry(self, now: float) -> None:
+        """Do not wait for the end of a pause: there is another care-of address."""
+        if self.due_s is not None and self._asked > DHAAD_RETRIES:
             self._asked, self.due_s = 0, now
 
     def end(self) -> None:
@@ -41,33 +46,27 @@ class AgentDiscovery:
         self.due_s = None
         self._identifiers.clear()
 
-    def request(
-        self, sources: Sequence[tuple[IPv6Address, str | None]], now: float
-    ) -> list[Send]:
-        """Return the request that is due, from each care-of address in turn.
+    def request(self, sources: Sequence[tuple[IPv6Address, str]], now: float) -> list[Send]:
+        """Return the request that is due.
 
         Args:
-            sources: care-of addresses and their links; without any it is put off.
+            sources: care-of addresses and their links, to be used in turn.
             now: monotonic seconds.
         """
-        if self._asked > DHAAD_RETRIES:
-            self._asked = 0
-        self.due_s = now + (
-            INITIAL_DHAAD_TIMEOUT_S * 2**self._asked if self._asked < DHAAD_RETRIES else PAUSE_S
-        )
         if not sources:
-            self.due_s = None  # the next address asks
+            self.end()
             return []
+        if self._asked > DHAAD_RETRIES:  # the pause is over
+            self._asked = 0
         source, link = sources[self._asked % len(sources)]
+        wait_s = INITIAL_DHAAD_TIMEOUT_S * 2**self._asked
+        self.due_s = now + (wait_s if self._asked < DHAAD_RETRIES else PAUSE_S)
         self._asked += 1
         identifier = self._rng.randrange(0x10000)
         self._identifiers.add(identifier)
-        return [
-            Send(
-                message=HomeAgentAddressDiscoveryRequest(identifier=identifier),
-                envelope=Envelope(source=source, destination=self._anycast, link=link),
-            )
-        ]
+        message = HomeAgentAddressDiscoveryRequest(identifier=identifier)
+        envelope = Envelope(source=source, destination=self._anycast, link=link)
+        return [Send(message=message, envelope=envelope)]
 
     def answered(self, reply: HomeAgentAddressDiscoveryReply) -> bool:
         """Tell whether a reply answers one of our requests, which ends the discovery."""

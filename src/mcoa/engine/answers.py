@@ -86,6 +86,17 @@ class SentUpdate(Protocol):
         ...
 
 
+def is_of_another_update(wish: Wish, message: BindingAcknowledgement) -> bool:
+    """Tell whether an answer names what was not asked, and so answers something else.
+
+    A node that was restarted may meet the answers to what it said in its former life, and has
+    just taken over the sequence number of that from the agent.
+    """
+    asked = {item.bid for item in wish.items}
+    named = (each for each in message.identifiers if isinstance(each, BindingIdentifier))
+    return bool(asked) and any(each.bid not in asked for each in named)
+
+
 def read(wish: Wish, message: BindingAcknowledgement, *, lifetime_s: int) -> Reading:
     """Read the answer to `wish`, in which `lifetime_s` was asked for."""
     status = message.status

@@ -15,6 +15,7 @@ from random import Random
 
 from mcoa.binding.cache import CacheEntry
 from mcoa.engine.actions import Action, Engine, Envelope, Remember, Send
+from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import HomeAgentPolicy
@@ -22,6 +23,8 @@ from mcoa.lab.simulated.channel import Channel, Quality
 from mcoa.runtime.signalling import emit_signalling, parse_signalling
 
 __all__ = ["AgentHost", "NodeHost", "Quality", "SimulatedNetwork"]
+
+_EVER_S = 1 << 31
 
 Watch = Callable[[float, Engine, Action], None]
 
@@ -56,9 +59,10 @@ class NodeHost:
 
 @dataclass(slots=True, kw_only=True)
 class AgentHost:
-    """A home agent and what its disk would hold."""
+    """A home agent and what its disk would hold; one that is cut off neither hears nor speaks."""
 
     engine: HomeAgent
+    is_cut_off: bool = False
     durable: dict[IPv6Address, CacheEntry] = field(default_factory=dict)
 
 
@@ -76,10 +80,20 @@ class SimulatedNetwork:
         self._agents: dict[IPv6Address, AgentHost] = {}
 
     def add_agent(self, policy: HomeAgentPolicy) -> AgentHost:
-        """Connect a home agent."""
-        host = AgentHost(engine=HomeAgent(policy))
+        """Connect a home agent; those that were there and it know each other from now on."""
+        host = AgentHost(engine=HomeAgent(policy, rng=Random(self._rng.random())))
         self._agents[policy.address] = host
+        self._introduce()
         return host
+
+    def _introduce(self) -> None:
+        for host in self._agents.values():
+            for address, other in self._agents.items():
+                if other is not host:
+                    preference = other.engine.policy.preference
+                    host.engine.agents.hear(
+                        address, [address], preference=preference, lifetime_s=_EVER_S, now=0.0
+                    )
 
     def add_node(self, engine: MobileNode, qualities: dict[str, Quality]) -> NodeHost:
         """Connect a mobile node whose links, all down yet, have these qualities."""
@@ -132,7 +146,8 @@ class SimulatedNetwork:
         """Kill a home agent, and start it again with what it had remembered."""
         if not keeps_disk:
             host.durable.clear()
-        host.engine = HomeAgent(host.engine.policy)
+        host.engine = HomeAgent(host.engine.policy, rng=Random(self._rng.random()))
+        self._introduce()
         for entry in list(host.durable.values()):
             self.perform(host.engine, host.engine.restore(deepcopy(entry), self.now))
 
@@ -173,7 +188,7 @@ class SimulatedNetwork:
 
     def _engines(self) -> list[Engine]:
         return [
-            *(host.engine for host in self._agents.values()),
+            *(host.engine for host in self._agents.values() if not host.is_cut_off),
             *(host.engine for host in self._nodes),
         ]
 
@@ -235,9 +250,20 @@ class SimulatedNetwork:
         if engine is not None:
             self.perform(engine, engine.receive(received, self.now))
 
+    def _agent_at(self, destination: IPv6Address) -> AgentHost | None:
+        """Return the agent with an address; any of a link for that of all of them."""
+        anycast = {
+            home_agents_anycast(prefix.network)
+            for host in self._agents.values()
+            for prefix in host.engine.policy.home_prefixes
+        }
+        if destination in anycast:
+            return self._rng.choice(list(self._agents.values()))
+        return self._agents.get(destination)
+
     def _receiver(self, destination: IPv6Address) -> Engine | None:
-        if (agent := self._agents.get(destination)) is not None:
-            return agent.engine
+        if (agent := self._agent_at(destination)) is not None:
+            return None if agent.is_cut_off else agent.engine
         if (link := self._link_of(destination)) is not None:
             return link.node.engine
         for host in self._nodes:  # tunnelled to the home address
