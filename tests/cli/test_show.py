@@ -59,7 +59,7 @@ class FakeDaemon:
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MCOA_SOCKET", "NO_COLOR", "MCOA_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("mcoa.cli.show.DEFAULT_DIRECTORY", tmp_path)
+    monkeypatch.setattr("mcoa.cli.node_socket.DEFAULT_DIRECTORY", tmp_path)
     return tmp_path
 
 
@@ -94,7 +94,7 @@ def test_json_is_the_object_as_the_daemon_gave_it(
 def test_a_socket_can_be_named(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mcoa.cli.show.DEFAULT_DIRECTORY", directory / "elsewhere")
+    monkeypatch.setattr("mcoa.cli.node_socket.DEFAULT_DIRECTORY", directory / "elsewhere")
     assert run(["show", "--socket", str(directory / "van.sock")]) == 0
     monkeypatch.setenv("MCOA_SOCKET", str(directory / "van.sock"))
     assert run([]) == 0

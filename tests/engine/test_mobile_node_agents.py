@@ -200,6 +200,18 @@ def test_when_all_that_was_found_is_silent_others_are_looked_for(seeker: Bench) 
     assert any(isinstance(each, Send) and each.message.TYPE == 144 for each in actions)
 
 
+def test_what_failed_and_is_found_again_is_tried_again_but_not_at_once(seeker: Bench) -> None:
+    reply(seeker, identifier_of(asked(seeker)), SECOND, THIRD)
+    seeker.advance(30.0)
+    assert seeker.node.home_agent is None
+    number = len(seeker.updates)
+    seeker.until_due()
+    reply(seeker, identifier_of(requests(seeker)[0]), SECOND, THIRD)
+    seeker.advance(1.0)
+    assert seeker.updates[-1].envelope.destination == SECOND
+    assert len(seeker.updates) == number + 1
+
+
 @pytest.mark.requirement("S3-28", "S5.7-06")
 @pytest.mark.parametrize("has_bound", [False, True])
 def test_rfc5648_5_7_an_agent_without_bids_is_left_for_one_with(

@@ -4,28 +4,47 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator
 from errno import ENOSPC
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.addresses import home_agents_anycast
 from mcoa.runtime import home_agent
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.end import End
+from mcoa.runtime.errors import CommandError
 from mcoa.runtime.home_agent import HomeAgentService
 from mcoa.runtime.links import ABSENT_LINK
 from mcoa.runtime.log import EventLog
-from mcoa.runtime.signalling import emit_signalling
+from mcoa.runtime.router_advertisements import Heard
+from mcoa.runtime.signalling import emit_signalling, parse_signalling
 from mcoa.wire.checksum import MOBILITY_HEADER, upper_layer_checksum
-from mcoa.wire.messages import BindingUpdate, Message, UnknownMessage
+from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryReply,
+    HomeAgentAddressDiscoveryRequest,
+)
+from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
+from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
+from mcoa.wire.messages import (
+    BindingError,
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    BindingUpdate,
+    Message,
+    UnknownMessage,
+)
+from mcoa.wire.neighbor_discovery import HomeAgentInformation, PrefixInformation
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, UpdateFlag
 
 AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
-LTE = IPv6Address("2001:db8:a::1")
+LTE, WIFI = IPv6Address("2001:db8:a::1"), IPv6Address("2001:db8:b::1")
+OTHER = IPv6Address("2001:db8:1::2")
 
 
 class Device:
@@ -210,5 +229,125 @@ def test_a_disk_that_fails_fills_no_log(agent: Maker, monkeypatch: pytest.Monkey
         assert counters["store-failures"] > 20
         assert counters["acknowledgements-unsent"] > 20
         assert made.lines.getvalue().count("store-failed") == 20
+
+    asyncio.run(scenario())
+
+
+# Home Address options that mean nothing here.
+
+
+def claim(source: IPv6Address) -> bytes:
+    packet = Ipv6Packet(
+        source=source, destination=AGENT, protocol=17, payload=bytes(8), home_address=HOME
+    )
+    return emit_packet(packet)
+
+
+@pytest.mark.requirement("S6.5-01", "S6.5-02", "S6.5-03")
+def test_rfc5648_6_5_a_packet_from_an_unbound_address_is_answered_with_an_error(
+    agent: Maker,
+) -> None:
+    async def scenario() -> None:
+        made = agent()
+        made.take(update(1), claim(LTE))
+        await made.service.stop()
+        assert [packet[6] for packet in made.written] == [43]  # the acknowledgement alone
+        made.take(*[claim(WIFI)] * 300)
+        await made.service.stop()
+        errors = [parse_signalling(packet) for packet in made.written[1:]]
+        assert 50 <= len(errors) < 150  # (c) of RFC 4443 §2.4
+        assert errors[0].message == BindingError(
+            status=BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS, home_address=HOME
+        )
+        assert errors[0].envelope.destination == WIFI
+
+    asyncio.run(scenario())
+
+
+# Discovery.
+
+
+def test_who_asks_for_home_agents_by_the_anycast_address_is_answered(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        anycast = home_agents_anycast(IPv6Network("2001:db8:1::/64"))
+        request = HomeAgentAddressDiscoveryRequest(identifier=5)
+        envelope = Envelope(source=LTE, destination=anycast)
+        made.take(emit_signalling(Send(message=request, envelope=envelope)))
+        hear = made.service._router_heard
+        hear(heard(IPv6Address("fe80::2"), preference=9))
+        made.take(emit_signalling(Send(message=request, envelope=envelope)))
+        hear(heard(IPv6Address("fe80::2"), preference=9, home_agent=False))
+        made.take(emit_signalling(Send(message=request, envelope=envelope)))
+        await made.service.stop()
+        answers = [parse_signalling(packet) for packet in made.written]
+        assert [each.message for each in answers] == [
+            HomeAgentAddressDiscoveryReply(identifier=5, addresses=addresses)
+            for addresses in ((AGENT,), (OTHER, AGENT), (AGENT,))
+        ]
+        assert {each.envelope.destination for each in answers} == {LTE}
+
+    asyncio.run(scenario())
+
+
+def heard(router: IPv6Address, *, preference: int, home_agent: bool = True) -> Heard:
+    prefix = PrefixInformation(
+        prefix=OTHER, router_address=True, valid_lifetime_s=60, preferred_lifetime_s=60
+    )
+    options = (prefix, HomeAgentInformation(preference=preference, lifetime_s=30))
+    message = RouterAdvertisement(home_agent=home_agent, lifetime_s=0, options=options)
+    return Heard(router=router, message=message)
+
+
+# The operator's commands.
+
+
+def command(made: Agent, name: str, **request: object) -> dict[str, Any]:
+    return made.service.commands()[name]({"command": name, **request})
+
+
+def test_an_operator_revokes_bindings(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        made.take(update(1))
+        await made.service.stop()
+        home = str(HOME)
+        assert command(made, "bindings", home_address=home)["bids"] == [1]
+        assert command(made, "revoke", home_address=home, bids=[1])["bids"] == [1]
+        await made.service.stop()
+        revocation = parse_signalling(made.written[-1])
+        assert isinstance(revocation.message, BindingRevocationIndication)
+        answer = BindingRevocationAcknowledgement(sequence=revocation.message.sequence)
+        made.take(message(answer))
+        assert command(made, "bindings", home_address=home)["bids"] == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "reason"),
+    [
+        ("revoke", {}, "no home address"),
+        ("revoke", {"home_address": "fe80::1"}, "no home address"),
+        ("revoke", {"home_address": 7}, "no home address"),
+        ("revoke", {"home_address": "2001:db8:1::999"}, "nothing is bound"),
+        ("revoke", {"home_address": str(HOME), "bids": [1, 9]}, "has no BID 9"),
+        ("revoke", {"home_address": str(HOME), "bids": "1"}, "list"),
+        ("switch", {"home_address": str(HOME), "home_agents": ["x"]}, "no home agent"),
+        ("switch", {"home_address": str(HOME), "home_agents": [str(AGENT)]}, "itself"),
+        ("switch", {"home_address": str(HOME), "home_agents": "x"}, "list"),
+    ],
+)
+def test_commands_that_make_no_sense_are_refused_and_change_nothing(
+    agent: Maker, name: str, request_: dict[str, object], reason: str
+) -> None:
+    async def scenario() -> None:
+        made = agent()
+        made.take(update(1))
+        with pytest.raises(CommandError, match=reason):
+            command(made, name, **request_)
+        await made.service.stop()
+        assert len(made.written) == 1
+        assert made.service.engine.notices.next_deadline() is None
 
     asyncio.run(scenario())

@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcoa.engine.actions import Envelope, Received, Send
+from mcoa.engine.actions import Discovery, Envelope, Received, Send
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
 from mcoa.wire.checksum import upper_layer_checksum
 from mcoa.wire.icmpv6 import ParameterProblem, parse_icmpv6
-from mcoa.wire.ipv6 import MOBILITY_HEADER, parse_packet
+from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryReply,
+    HomeAgentAddressDiscoveryRequest,
+    MobilePrefixAdvertisement,
+    MobilePrefixSolicitation,
+)
+from mcoa.wire.ipv6 import MOBILITY_HEADER, Ipv6Packet, emit_packet, parse_packet
 from mcoa.wire.messages import BindingUpdate, UnknownMessage
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import UpdateFlag
@@ -121,3 +127,45 @@ def test_any_octet_changed_is_a_message_or_an_error(at: int, value: int) -> None
         parse_signalling(bytes(changed))
     except SignallingError as error:
         assert str(error)
+
+
+DISCOVERY = (
+    HomeAgentAddressDiscoveryRequest(identifier=1),
+    HomeAgentAddressDiscoveryReply(identifier=2, addresses=(AGENT,)),
+    MobilePrefixSolicitation(identifier=3),
+    MobilePrefixAdvertisement(identifier=4),
+)
+
+
+@pytest.mark.parametrize("message", DISCOVERY)
+@pytest.mark.parametrize("option", [None, HOME])
+@pytest.mark.parametrize("routing", [None, HOME])
+def test_discovery_travels_as_other_signalling_does(
+    message: Discovery, option: IPv6Address | None, routing: IPv6Address | None
+) -> None:
+    envelope = Envelope(
+        source=LTE,
+        destination=AGENT,
+        home_address=option,
+        routing_header_home_address=routing,
+    )
+    octets = emit_signalling(Send(message=message, envelope=envelope))
+    assert parse_signalling(octets) == Received(message=message, envelope=envelope)
+    broken = octets[:-1] + bytes((octets[-1] ^ 1,))
+    with pytest.raises(SignallingError):
+        parse_signalling(broken)
+
+
+@pytest.mark.requirement("S6.5-03")
+def test_a_home_address_option_on_anything_else_is_told_of() -> None:
+    """Nobody can claim a home address with a packet that nobody looks at."""
+    udp = Ipv6Packet(
+        source=LTE, destination=AGENT, protocol=17, payload=bytes(8), home_address=HOME
+    )
+    with pytest.raises(SignallingError) as caught:
+        parse_signalling(emit_packet(udp))
+    assert caught.value.claim == (LTE, HOME)
+    plain = Ipv6Packet(source=LTE, destination=AGENT, protocol=17, payload=bytes(8))
+    with pytest.raises(SignallingError) as caught:
+        parse_signalling(emit_packet(plain))
+    assert caught.value.claim is None

@@ -62,6 +62,15 @@ def simultaneous(topology: str, as_json: bool) -> ExitCode:
     return _prove(lambda: play(HomeTopology(topology)), as_json=as_json)
 
 
+@lab.command()
+@AS_JSON
+def discovery(as_json: bool) -> ExitCode:
+    """Find a home agent, obey it, be sent to another one, and find one when that dies."""
+    from mcoa.lab.scenarios.discovery import discovery as play  # noqa: PLC0415
+
+    return _prove(play, as_json=as_json)
+
+
 def _prove(play: Callable[[], Iterator[ScenarioEvent]], *, as_json: bool) -> ExitCode:
     console = Console(stderr=as_json)
     ground = find_ground()

@@ -62,11 +62,21 @@ class AgentChoice:
             self._avoided_until_s[self.current] = now + AVOIDED_S
 
     def best(self, now: float) -> IPv6Address | None:
-        """Return the agent to be used; None when only discovery can find one."""
-        best = min(self._known, key=lambda each: self._standing(each, now), default=None)
+        """Return the agent to be used; None when discovery is to find a better one first."""
+        best = self.best_known(now)
         if best is None or not self.may_discover:
             return best
         return None if self._standing(best, now) is _Standing.AVOIDED else best
+
+    def best_known(self, now: float) -> IPv6Address | None:
+        """Return the best agent that is known, and be it one that failed: the longest ago then."""
+
+        def rank(agent: IPv6Address) -> tuple[int, float]:
+            standing = self._standing(agent, now)
+            is_avoided = standing is _Standing.AVOIDED
+            return standing, self._avoided_until_s[agent] if is_avoided else 0.0
+
+        return min(self._known, key=rank, default=None)
 
     def must_discover(self, now: float) -> bool:
         """Tell whether discovery is what is left."""

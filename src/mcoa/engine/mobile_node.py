@@ -251,11 +251,11 @@ class MobileNode:
             case _Step.LEAVE:
                 return self._registrar.leave(now)
             case _Step.CHANGE:
-                return self._change_agent(now)
+                return self._change_agent(self._agents.best(now), now)
 
-    def _change_agent(self, now: float) -> list[Action]:
-        """Begin anew with the best agent, or with none as long as none is known."""
-        agent = self._agents.current = self._agents.best(now)
+    def _change_agent(self, agent: IPv6Address | None, now: float) -> list[Action]:
+        """Begin anew with another agent, or with none as long as none is known."""
+        self._agents.current = agent
         self._discovery.end()
         self._prefixes.end()
         self._registrar.begin_anew(agent, now)
@@ -275,7 +275,8 @@ class MobileNode:
             home_address=self.policy.home_address,
             detail=" ".join(map(str, reply.addresses)),
         )
-        return [report, *self._change_agent(now)]
+        # Who is found once more deserves another try: there is nobody better.
+        return [report, *self._change_agent(self._agents.best_known(now), now)]
 
     def _solicit_prefixes(self, now: float) -> list[Action]:
         paths, agent = self.paths(), self._agents.current

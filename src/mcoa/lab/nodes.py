@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mcoa.engine.policy import AtHome
-from mcoa.lab.home_lan import HOME_DEVICE
+from mcoa.lab.home_lan import HOME_DEVICE, SECOND_AGENT
 from mcoa.lab.namespaces import LabError
 from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
 from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError, NotRunningError
 
-AGENT, NODE = "agent", "node"
+AGENT, SECOND, NODE = "agent", "agent2", "node"
 REGISTERED = "registered"
 
 STOP_PATIENCE_S = 10.0
 """A mobile node waits for its home agent's answer before it ends."""
 
-_PLACES = {AGENT: HOME_AGENT, NODE: MOBILE_NODE}
+_PLACES = {AGENT: HOME_AGENT, SECOND: SECOND_AGENT, NODE: MOBILE_NODE}
 
 _COMMON = """\
 security = "none"
@@ -29,10 +29,10 @@ state_directory = "{directory}/{name}-state"
 """
 _AGENT = """\
 role = "home-agent"
-name = "agent"
+name = "{name}"
 {common}
 [home-agent]
-address = "{topology.home_agent}"
+address = "{address}"
 home_link = "eth0"
 home_prefixes = ["{topology.home_prefix}"]
 mobile_nodes = ["{topology.home_address}"]
@@ -43,7 +43,6 @@ name = "node"
 {common}
 [mobile-node]
 home_address = "{topology.home_address}"
-home_agent = "{topology.home_agent}"
 multiple_care_of = {multiple_care_of}
 {extra}"""
 _LINK = """
@@ -64,15 +63,18 @@ weight = 100
 """
 
 
-def agent_configuration(topology: Topology, directory: Path) -> str:
-    """Return the home agent's configuration file."""
-    common = _COMMON.format(directory=directory, name=AGENT)
-    lan = topology.home_lan
-    extra = ""
-    if lan is not None:
-        only_router = "false" if lan.has_other_router else "true"
-        extra = f"advertise = true\nonly_router = {only_router}\n"
-    return _AGENT.format(topology=topology, common=common, extra=extra)
+def agent_configuration(
+    topology: Topology, directory: Path, *, name: str = AGENT, extra: str = ""
+) -> str:
+    """Return a home agent's configuration file, with more lines of its own table."""
+    common = _COMMON.format(directory=directory, name=name)
+    address = topology.home_agent if name == AGENT else topology.second_agent
+    if topology.home_lan is not None:
+        only_router = "false" if topology.home_lan.has_other_router else "true"
+        extra += f"advertise = true\nonly_router = {only_router}\n"
+    return _AGENT.format(
+        topology=topology, common=common, name=name, address=address, extra=extra
+    )
 
 
 def node_configuration(
@@ -81,14 +83,27 @@ def node_configuration(
     *,
     multiple_care_of: bool = True,
     at_home: AtHome = AtHome.BOTH,
+    finds_agent: bool = False,
+    extra: str = "",
 ) -> str:
-    """Return the mobile node's configuration file."""
+    """Return the mobile node's configuration file, with more lines of its own table.
+
+    Args:
+        topology: names the addresses and links.
+        directory: for its files.
+        multiple_care_of: False for plain Mobile IPv6.
+        at_home: what to use on the home link.
+        finds_agent: it is not told which home agent it has.
+        extra: the lines.
+    """
     common = _COMMON.format(directory=directory, name=NODE)
+    if not finds_agent:
+        extra += f'home_agent = "{topology.home_agent}"\n'
     head = _NODE.format(
         topology=topology,
         common=common,
         multiple_care_of="true" if multiple_care_of else "false",
-        extra=f'at_home = "{at_home.value}"\n',
+        extra=extra + f'at_home = "{at_home.value}"\n',
     )
     home = "" if topology.home_lan is None else _HOME_LINK
     return head + home + "".join(_LINK.format(link=link) for link in topology.links)
@@ -179,7 +194,7 @@ class Nodes:
         LabError if it has died.
         """
         self._check()
-        return request(self._directory / f"{name}.sock", {"command": "status"})
+        return request(self.socket(name), {"command": "status"})
 
     def registered(self) -> tuple[str, ...]:
         """Return the links that the mobile node has registered, by its own account."""
@@ -202,6 +217,10 @@ class Nodes:
             for binding in status["bindings"]
             if binding["link"] is not None
         }
+
+    def socket(self, name: str) -> Path:
+        """Return the control socket of a daemon."""
+        return self._directory / f"{name}.sock"
 
     def configuration(self, name: str) -> Path:
         """Return the configuration file of a daemon."""

@@ -103,6 +103,11 @@ class Topology:
         raise KeyError(name)
 
     @property
+    def second_agent(self) -> IPv6Address:
+        """The service address of the home link's other home agent."""
+        return self.home_prefix[0x2000]
+
+    @property
     def router_at_home(self) -> IPv6Address:
         """The default router's address on the home link."""
         return self.home_prefix[0xFFFF]

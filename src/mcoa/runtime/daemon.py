@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from errno import EBUSY, EEXIST, ENODEV, ENOENT
 from traceback import extract_tb
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from mcoa.runtime.config_models import (
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
-from mcoa.runtime.control import ControlServer
+from mcoa.runtime.control import Command, ControlServer
 from mcoa.runtime.end import End
 from mcoa.runtime.errors import CommandError, NoPermissionError
 from mcoa.runtime.home_agent import HomeAgentService
@@ -45,6 +46,10 @@ class Node(Protocol):
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
+        ...
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return what else an operator may ask, by name."""
         ...
 
 
@@ -92,7 +97,7 @@ async def _serve_node(
         raise _refusal(error, configuration.device) from None
     control = ControlServer(
         configuration.control_socket,
-        {"status": lambda _request: node.status().as_object()},
+        {"status": lambda _request: node.status().as_object(), **node.commands()},
         log,
     )
     ticks = asyncio.create_task(_tick(node, log))

@@ -7,7 +7,7 @@ route.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address
 from math import inf
 from random import SystemRandom
@@ -32,7 +32,9 @@ from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
 from mcoa.engine.refresh import Refresher
+from mcoa.runtime.agent_commands import AgentCommands
 from mcoa.runtime.config_models import HomeAgentConfiguration
+from mcoa.runtime.control import Command
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -372,6 +374,10 @@ class HomeAgentService:
         self._end.fail()
 
     # Status.
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return what an operator may ask of a home agent."""
+        return AgentCommands(self.engine, self._driver).table()
 
     def status(self) -> Status:
         """Return what a view of the node shows."""

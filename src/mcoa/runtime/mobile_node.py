@@ -8,7 +8,7 @@ forwarder, before anything is signalled.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address
 from math import inf
@@ -38,6 +38,7 @@ from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
+from mcoa.runtime.control import Command
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -439,6 +440,10 @@ class MobileNodeService:
         self._end.fail()
 
     # Status.
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return what an operator may ask of a mobile node: nothing but its status."""
+        return {}
 
     def status(self) -> Status:
         """Return what a view of the node shows."""

@@ -81,3 +81,10 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     assert process.returncode == 130
     assert "mcoa-lab" not in run("ip", "netns", "list")
     assert remove_stale_runs() == []
+
+
+@pytest.mark.requirement("S3-28", "S5.7-06")
+def test_home_agents_are_found_obeyed_and_left() -> None:
+    result = prove("discovery")
+    assert len(result["reply"]) == 2
+    assert result["lost_on_revocation"] == 0

@@ -83,11 +83,11 @@ class Stage:
         except (NotRunningError, CommandError):
             return {}
 
-    def held(self) -> dict[int, str]:
-        """Return the care-of addresses that the agent holds for the mobile node, by BID."""
+    def held(self, agent: str = AGENT) -> dict[int, str]:
+        """Return the care-of addresses that an agent holds for the mobile node, by BID."""
         return {
             line["bid"]: line["care_of_address"]
-            for line in self.status(AGENT).get("bindings", ())
+            for line in self.status(agent).get("bindings", ())
             if line["home_address"] == str(self.home_address) and line["care_of_address"]
         }
 
@@ -100,20 +100,26 @@ class Stage:
         lines = self.status(NODE).get("bindings", ())
         return next((line["last_status"] for line in lines if line["link"] == link), None)
 
-    def until_registered(self, *links: str) -> float:
+    def until_registered(
+        self, *links: str, agent: str = AGENT, patience_s: float = PATIENCE_S
+    ) -> float:
         """Wait until both ends hold these links; returns the seconds it took."""
 
         def agree() -> bool:
-            return set(self.nodes.registered()) == set(links) and len(self.held()) == len(links)
+            is_held = len(self.held(agent)) == len(links)
+            return is_held and set(self.nodes.registered()) == set(links)
 
-        return self.until(agree, f"{', '.join(links) or 'nothing'} registered at both ends")
+        what = f"{', '.join(links) or 'nothing'} registered at both ends"
+        return self.until(agree, what, patience_s)
 
-    def until(self, claim: Callable[[], bool], what: str) -> float:
+    def until(
+        self, claim: Callable[[], bool], what: str, patience_s: float = PATIENCE_S
+    ) -> float:
         """Wait until something is true; returns the seconds it took, LabError if it is not."""
         begun_s = time.monotonic()
         while not claim():
-            if time.monotonic() - begun_s > PATIENCE_S:
-                raise LabError(f"{what}: not within {PATIENCE_S:.0f} s")
+            if time.monotonic() - begun_s > patience_s:
+                raise LabError(f"{what}: not within {patience_s:.0f} s")
             time.sleep(0.02)
         return time.monotonic() - begun_s
 
