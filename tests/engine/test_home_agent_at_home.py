@@ -8,6 +8,7 @@ from engine.bench_of_agent import HOME, LTE, OVERWRITE, SAT, WIFI, Bench, bid, s
 from mcoa.engine.actions import BindingsChanged, DetectDuplicate, Intercept, Interception, Send
 from mcoa.wire.options import LinkLayerAddress
 from mcoa.wire.registry import BindingStatus as Status
+from mcoa.wire.registry import UpdateFlag
 
 MAC = bytes.fromhex("020000000064")
 OTHER_MAC = bytes.fromhex("020000000065")
@@ -309,3 +310,13 @@ def test_an_update_from_abroad_that_a_return_overtook_binds_nothing(beside: Benc
     assert beside.bound() == {}
     beside.advance(11.0)
     assert len(beside.agent.cache) == 0
+
+
+@pytest.mark.requirement("S4.3-13")
+def test_the_h_flag_of_an_option_means_nothing_but_in_a_home_registration(
+    lone: Bench,
+) -> None:
+    for flags in (UpdateFlag.ACKNOWLEDGE, UpdateFlag(0)):
+        lone.send(bid(1, home=True), FOUND_AT, flags=flags, at_home=True)
+        assert lone.bound() == {}
+        assert interceptions(lone) == []

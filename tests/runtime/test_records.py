@@ -1,5 +1,6 @@
 """The durable form of a binding cache entry."""
 
+import struct
 from ipaddress import IPv6Address
 
 import pytest
@@ -23,6 +24,7 @@ bindings = st.builds(
     verified_at_s=times,
     priority=st.integers(0, 127),
     home=st.booleans(),
+    defended=st.booleans(),
 )
 entries = st.builds(
     CacheEntry,
@@ -31,6 +33,7 @@ entries = st.builds(
     bindings=st.lists(bindings, max_size=4).map(tuple),
     lifetime_s=st.integers(0, 262140),
     forget_at_s=st.none() | times,
+    link_layer_address=st.sampled_from((b"", bytes.fromhex("020000000064"), bytes(8))),
 )
 
 
@@ -58,3 +61,13 @@ def test_a_cut_record_is_refused() -> None:
     octets = emit_record(CacheEntry(home_address=HOME, sequence=1), offset_s=0.0)
     with pytest.raises(RecordError, match="octets"):
         parse_record(HOME, octets + b"\0", offset_s=0.0)
+
+
+def test_a_record_of_the_first_version_is_read() -> None:
+    """An agent that is upgraded keeps its bindings."""
+    head = struct.pack(">BHIdB", 1, 7, 60, 0.0, 1)
+    body = struct.pack(">HBB16sdd", 3, 0, 0, HOME.packed, 90.0, 30.0)
+    entry = parse_record(HOME, head + body, offset_s=0.0)
+    assert (entry.sequence, entry.link_layer_address) == (7, b"")
+    [binding] = entry.bindings
+    assert (binding.bid, binding.home, binding.defended) == (3, False, False)

@@ -70,6 +70,7 @@ class LinkState:
         default_route: the link leads to other networks.
         gateway: its neighbour on that way; None on a link without gateways.
         gateway_mac: None as long as the kernel has not resolved it.
+        unreachable: the gateway does not answer, whatever the carrier says.
         mtu: IPv6's, in octets.
         index: the device's number in the kernel.
     """
@@ -79,6 +80,7 @@ class LinkState:
     default_route: bool = False
     gateway: IPv6Address | None = None
     gateway_mac: bytes | None = None
+    unreachable: bool = False
     mtu: int = 0
     index: int = 0
     mac: bytes = b""
@@ -110,6 +112,8 @@ def describe_link(state: LinkState, *, needs_router: bool = True) -> str:
         return "no carrier"
     if needs_router and not state.default_route:
         return "no router"
+    if needs_router and state.unreachable:
+        return "router silent"
     return "up" if state.addresses else "no address"
 
 
@@ -121,6 +125,7 @@ class _Device:
         unconfirmed: addresses with a lifetime that no router or server has renewed since
             the carrier came back: perhaps of another network than the present one.
         older_routes: default routes from before the carrier came back.
+        silent: neighbours that did not answer when they were last asked.
     """
 
     link: Link
@@ -129,6 +134,7 @@ class _Device:
     macs: dict[IPv6Address, bytes] = field(default_factory=dict)
     unconfirmed: set[IPv6Address] = field(default_factory=set)
     older_routes: set[_RouteKey] = field(default_factory=set)
+    silent: set[IPv6Address] = field(default_factory=set)
 
 
 class LinkTable:
@@ -161,6 +167,7 @@ class LinkTable:
             self._link(link)
         for index, device in self._devices.items():
             device.macs.clear()
+            device.silent.clear()
             for address in [each for each in device.addresses if (index, each) not in held]:
                 del device.addresses[address]
             for key in [each for each in device.routes if (index, each) not in ways]:
@@ -205,11 +212,13 @@ class LinkTable:
             # The kernel drops these with the flag, and may be set to be silent about it.
             device.routes.clear()
             device.macs.clear()
+            device.silent.clear()
         if _is_ready(device.link) and not _is_ready(before):
             device.unconfirmed = {
                 address for address, held in device.addresses.items() if not held.forever
             }
             device.older_routes = set(device.routes)
+            device.silent.clear()
 
     def _address(self, address: Address, *, is_gone: bool = False) -> None:
         device = self._devices.get(address.index)
@@ -238,6 +247,11 @@ class LinkTable:
         device = self._devices.get(neighbour.index)
         if device is None:
             return
+        # The kernel forgets one that failed after a while; that is no sign of life.
+        if neighbour.failed and _is_gateway(neighbour.address, device):
+            device.silent.add(neighbour.address)
+        elif neighbour.mac and not is_gone:
+            device.silent.discard(neighbour.address)
         if is_gone or not neighbour.mac:
             device.macs.pop(neighbour.address, None)
         elif neighbour.flags & NeighbourFlag.ROUTER or _is_gateway(neighbour.address, device):
@@ -336,6 +350,7 @@ def _state(device: _Device) -> LinkState:
         default_route=route is not None,
         gateway=gateway,
         gateway_mac=None if gateway is None else device.macs.get(gateway),
+        unreachable=gateway in device.silent,
         mtu=min(device.link.mtu, device.link.ipv6_mtu),
         index=device.link.index,
         mac=device.link.mac,
@@ -379,6 +394,7 @@ def _rank(route: Route, device: _Device) -> tuple[int, bool, int]:
     is_doubtful = _route_key(route) in device.older_routes and (
         route.gateway is not None and route.gateway not in device.macs
     )
+    is_doubtful |= route.gateway in device.silent
     return route.metric, is_doubtful, _RANKS.get(route.preference, 1)
 
 

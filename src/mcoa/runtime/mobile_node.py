@@ -57,6 +57,7 @@ from mcoa.runtime.sockets import (
     TunnelPacket,
     endpoint,
 )
+from mcoa.runtime.solicitor import Solicitor
 from mcoa.runtime.status import (
     BindingLine,
     DeviceStatus,
@@ -152,6 +153,7 @@ class MobileNodeService:
             found=self._home_found,
             malformed=self._events.no_advertisement,
         )
+        self._solicitor = Solicitor(settings.home_address)
         self._paths: tuple[Path, ...] = ()
         self._bids: dict[bytes, int] = {}
         self._states: dict[str, LinkState] = {}
@@ -197,6 +199,7 @@ class MobileNodeService:
         self._watcher.close()
         self._device_watcher.close()
         self._home_finder.close()
+        self._solicitor.close()
         self._at_home.close()
         for undeliver in self._undeliver:
             undeliver()
@@ -225,13 +228,15 @@ class MobileNodeService:
             prepare_uplink(uplink.interface, self._journal)
         if self._links[name].home:
             self._at_home.prepare(uplink.interface, state)
+        self._solicitor.link_changed(uplink.interface, state)
         self._home_finder.link_changed(name, state)
         self._offer(name, state)
 
     def _offer(self, name: str, state: LinkState) -> None:
         """Tell the engine what care-of addresses a link has; the home link has none."""
         uplink = self._uplinks[name]
-        usable = state.up and state.default_route and name != self.engine.home_link
+        usable = state.up and state.default_route and not state.unreachable
+        usable &= name != self.engine.home_link
         addresses = state.care_of_addresses if usable else ()
         if addresses and not self._take_up(name, state):
             addresses = ()

@@ -20,7 +20,7 @@ from mcoa.wire.registry import Icmpv6Type
 
 ALL_ROUTERS = IPv6Address("ff02::2")
 
-_UNSPECIFIED = IPv6Address("::")
+UNSPECIFIED = IPv6Address("::")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,26 @@ class Heard:
         return HomeAgentInformation(lifetime_s=self.message.lifetime_s)
 
 
+def solicitation(source: IPv6Address) -> bytes:
+    """Return the packet that asks all routers of a link to tell of themselves."""
+    return _packet(RouterSolicitation(), source, ALL_ROUTERS)
+
+
+def _packet(
+    message: RouterSolicitation | RouterAdvertisement,
+    source: IPv6Address,
+    destination: IPv6Address,
+) -> bytes:
+    packet = Ipv6Packet(
+        source=source,
+        destination=destination,
+        protocol=ICMPV6,
+        payload=emit_icmpv6(message, source.packed, destination.packed),
+        hop_limit=HOP_LIMIT,
+    )
+    return emit_packet(packet)
+
+
 class RouterListener:
     """Hears the routers of one link; make another when the interface has been away.
 
@@ -96,7 +116,7 @@ class RouterListener:
 
     def solicit(self) -> int:
         """Ask all routers to tell of themselves; returns 0 or an errno."""
-        return self.send(RouterSolicitation(), _UNSPECIFIED, ALL_ROUTERS)
+        return self.send(RouterSolicitation(), UNSPECIFIED, ALL_ROUTERS)
 
     def send(
         self,
@@ -105,14 +125,8 @@ class RouterListener:
         destination: IPv6Address,
     ) -> int:
         """Send a message to a group of the link; returns 0 or an errno."""
-        packet = Ipv6Packet(
-            source=source,
-            destination=destination,
-            protocol=ICMPV6,
-            payload=emit_icmpv6(message, source.packed, destination.packed),
-            hop_limit=HOP_LIMIT,
-        )
-        return self._sender.send(emit_packet(packet), endpoint(destination, self._index))
+        packet = _packet(message, source, destination)
+        return self._sender.send(packet, endpoint(destination, self._index))
 
     def close(self) -> None:
         """Close the sockets; a second call does nothing."""

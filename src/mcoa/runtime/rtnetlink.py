@@ -73,6 +73,9 @@ class RouteType(IntEnum):
     UNREACHABLE = 7
 
 
+_FAILED = 0x20  # NUD_FAILED
+
+
 class NeighbourFlag(IntFlag):
     """Flags of a neighbour entry."""
 
@@ -351,6 +354,7 @@ class Neighbour:
 
     Attributes:
         mac: empty while unknown, and for a proxied address.
+        failed: it does not answer (FAILED of RFC 4861 §7.3.2).
     """
 
     NEW: ClassVar = MessageType.NEW_NEIGHBOUR
@@ -361,11 +365,12 @@ class Neighbour:
     flags: NeighbourFlag = NeighbourFlag.PROXY
     mac: bytes = b""
     protocol: int = PROTOCOL
+    failed: bool = False
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Read the body of NEW_NEIGHBOUR or DELETE_NEIGHBOUR."""
-        _, index, _, flags, _ = _NEIGHBOUR.unpack_from(body)
+        _, index, state, flags, _ = _NEIGHBOUR.unpack_from(body)
         found = parse_attributes(body[_NEIGHBOUR.size :])
         return cls(
             index=index,
@@ -373,6 +378,7 @@ class Neighbour:
             flags=NeighbourFlag(flags),
             mac=found.get(_NeighbourAttribute.MAC, b""),
             protocol=integer(found.get(_NeighbourAttribute.PROTOCOL)),
+            failed=bool(state & _FAILED),
         )
 
     def emit(self) -> bytes:

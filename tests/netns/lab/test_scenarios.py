@@ -34,7 +34,7 @@ def prove(*words: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.requirement("S5.5-01", "S5.5.1-01", "S5.5.1-02")
+@pytest.mark.requirement("S3-20", "S5.5-01", "S5.5.1-01", "S5.5.1-02")
 @pytest.mark.parametrize("topology", ["a", "b"])
 def test_nothing_is_lost_on_the_way_home(topology: str) -> None:
     result = prove("returning-home", "--topology", topology)
@@ -42,7 +42,10 @@ def test_nothing_is_lost_on_the_way_home(topology: str) -> None:
     assert result["announcements"] == 3
 
 
-@pytest.mark.requirement("S5.6.2-01", "S5.6.2-02", "S5.6.3-09", "S5.6.4-01")
+@pytest.mark.requirement(
+    "S3-22", "S3-23", "S3-24", "S5.6.2-01", "S5.6.2-02", "S5.6.2-03", "S5.6.3-09", "S5.6.4-01",
+    "S6.3-07",
+)  # fmt: skip
 def test_home_and_visited_links_at_once_where_the_agent_is_the_only_router() -> None:
     result = prove("simultaneous", "--topology", "a")
     [played] = result["rounds"]
@@ -50,7 +53,7 @@ def test_home_and_visited_links_at_once_where_the_agent_is_the_only_router() -> 
 
 
 @pytest.mark.requirement(
-    "S5.6.1-01", "S5.6.1-02", "S5.6.2-01", "S5.6.2-04", "S5.6.2-05", "S5.6.2-07", "S5.6.2-08",
+    "S3-22", "S3-23", "S3-24", "S5.6.1-01", "S5.6.1-02", "S5.6.2-01", "S5.6.2-04", "S5.6.2-05", "S5.6.2-07", "S5.6.2-08",
     "S5.6.3-10", "S5.6.4-02", "S5.6.4-03", "S5.6.4-05", "S5.6.4-06", "S5.6.4-08",
 )  # fmt: skip
 def test_home_and_visited_links_at_once_beside_other_routers() -> None:
