@@ -411,3 +411,37 @@ def test_rfc5648_5_5_2_the_home_link_is_as_if_it_were_not_there() -> None:
     bench.advance(90.0)
     sent = [action for action in bench.updates if isinstance(action, Send)]
     assert all(send.envelope.source != HOME for send in sent)
+
+
+# A home link that is none.
+
+
+@pytest.mark.requirement("S5.6.3-01", "S5.6.1-01")
+def test_only_the_home_link_itself_can_prove_that_it_is_home(abroad: Bench) -> None:
+    """Any router can advertise the home prefix; the agent is not behind all of them."""
+    number = len(abroad.updates)
+    abroad.home("lte")
+    abroad.advance(2.9)
+    envelopes = [each.envelope for each in abroad.updates[number:]]
+    assert len(envelopes) == 2
+    assert {(each.source, each.link) for each in envelopes} == {(HOME, "lte")}
+    assert HOME not in abroad.usable().values()
+    abroad.advance(2.0)
+    assert abroad.updates[-1].envelope.source in {WIFI, SAT}
+    assert HOME not in abroad.said().values()  # had it been bound, it is no more
+    abroad.answer()
+    assert abroad.usable() == {2: WIFI, 3: SAT}
+    began_s = abroad.now
+    while abroad.updates[-1].envelope.source != HOME:
+        abroad.until_due()
+    assert 10.0 < abroad.now - began_s < 30.0
+    abroad.answer()
+    assert HOME in abroad.usable().values()
+
+
+def test_what_is_home_already_may_be_refreshed_by_any_link(abroad: Bench) -> None:
+    abroad.home("lte")
+    abroad.answer(NO_DEFENCE, options={1: NO_DEFENCE})
+    abroad.advance(90.0)
+    sources = {each.envelope.source for each in abroad.updates[-3:]}
+    assert len(sources) > 1

@@ -45,6 +45,8 @@ _SILENT_ATTEMPTS = 2
 # Then it is another agent's turn, if there is another one.
 _ATTEMPTS_AN_AGENT = 3
 
+_HOME_QUIET_S = 20.0
+
 
 class News(Enum):
     """What whoever chose this agent should know of it."""
@@ -288,16 +290,39 @@ class Registrar:
             return []
         if attempt >= _ATTEMPTS_AN_AGENT and self._told(News.SILENT, now):
             return []
-        actions = self.update(now, min(attempt, 63))
+        actions: list[Action] = []
+        if attempt == _SILENT_ATTEMPTS and self._is_unproven_home():
+            actions, attempt = self._doubt_home(now), 0
+        actions += self.update(now, min(attempt, 63))
         if attempt == _SILENT_ATTEMPTS and actions:
             return [Report(event="home-agent-silent"), *actions]
         return actions
+
+    def _is_unproven_home(self) -> bool:
+        """Tell whether the update under way binds a home link over which nothing came yet."""
+        names_home = self.outstanding is not None and self.outstanding.wish.names_home
+        return names_home and any(e.home and not e.is_usable for e in self.update_list)
+
+    def _doubt_home(self, now: float) -> list[Action]:
+        """Do without the home link for a while: the agent does not seem to be there.
+
+        Any router can advertise the home prefix. Were the home link bound by an update from
+        another one, traffic would go where nobody takes it.
+        """
+        for entry in self.update_list:
+            if entry.home:
+                entry.quiet_until_s = now + _HOME_QUIET_S
+        self._home.was_left = True
+        home_address = self._policy.home_address
+        return [Report(event="home-agent-not-at-home", home_address=home_address)]
 
     def _source_of(self, wish: Wish, attempt: int) -> IPv6Address | None:
         entry = None
         if len(wish.items) == 1 and not wish.deregisters:
             entry = self.update_list.get(wish.items[0].bid)
         own = None if entry is None else entry.wanted
+        if wish.names_home and any(e.home and not e.is_usable for e in self.update_list):
+            return self._policy.home_address  # what answers there is the home link
         return self._attached.source_of(wish, own, attempt)
 
     # Receiving.

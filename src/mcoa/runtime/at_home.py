@@ -88,15 +88,21 @@ class AtHome:
         if before.defends == presence.defends or self.found is None:
             return
         if presence.defends:
-            entry = AddressOf(
-                device=self.found.interface, address=str(self._address), prefix_length=128
-            )
-            self._journal.record(entry)
-            with suppress(OSError):
-                self._netlink.add(_address(self.found.state.index, self._address))
+            self.hold()
         else:
             self._cancel()
             self._drop_address(self.found.state.index)
+
+    def hold(self) -> None:
+        """See that the interface has the home address while it is to have it."""
+        if self.found is None or not self._presence.defends:
+            return
+        entry = AddressOf(
+            device=self.found.interface, address=str(self._address), prefix_length=128
+        )
+        self._journal.record(entry)
+        with suppress(OSError):  # it has it, or has gone since
+            self._netlink.add(_address(self.found.state.index, self._address))
 
     def announce(self, left: int = ANNOUNCEMENTS) -> None:
         """Tell all nodes on the link, three times, that the home address is found here."""

@@ -126,6 +126,8 @@ class _Device:
             the carrier came back: perhaps of another network than the present one.
         older_routes: default routes from before the carrier came back.
         silent: neighbours that did not answer when they were last asked.
+        refuted: addresses that went while somebody else was looked for who has them. The
+            kernel forms them again with the next advertisement: optimism has an end.
     """
 
     link: Link
@@ -135,6 +137,7 @@ class _Device:
     unconfirmed: set[IPv6Address] = field(default_factory=set)
     older_routes: set[_RouteKey] = field(default_factory=set)
     silent: set[IPv6Address] = field(default_factory=set)
+    refuted: set[IPv6Address] = field(default_factory=set)
 
 
 class LinkTable:
@@ -219,13 +222,16 @@ class LinkTable:
             }
             device.older_routes = set(device.routes)
             device.silent.clear()
+            device.refuted.clear()
 
     def _address(self, address: Address, *, is_gone: bool = False) -> None:
         device = self._devices.get(address.index)
         if device is None:
             return
         if is_gone:
-            device.addresses.pop(address.address, None)
+            held = device.addresses.pop(address.address, None)
+            if held is not None and held.flags & AddressFlag.TENTATIVE:
+                device.refuted.add(address.address)
             return
         before = device.addresses.get(address.address)
         if before is None or before.refreshed_cs != address.refreshed_cs:
@@ -266,8 +272,9 @@ class LinkWatcher:
         changed: told the first state of each link, and each state that differs.
         netlink: for dumps.
         groups: UPLINK_GROUPS or HOME_LINK_GROUPS.
-        disturbed: told when a route or rule that carries our mark was removed, be it by
-            another program, or announcements were lost: time to converge on what is wanted.
+        disturbed: told when an address, or a route or rule that carries our mark, was removed,
+            be it by another program, or announcements were lost: time to converge on what is
+            wanted. An address that came back and went again makes no other state.
         buffer_octets: how much may be announced while the loop is busy.
     """
 
@@ -320,9 +327,7 @@ class LinkWatcher:
                 if message.kind in {MessageType.NEW_LINK, MessageType.DELETE_LINK}:
                     self._tell()
         self._tell()
-        if self._disturbed is not None and (
-            messages is None or any(map(is_our_loss, messages))
-        ):
+        if self._disturbed is not None and (messages is None or any(map(_is_loss, messages))):
             self._disturbed()
 
     def _reload(self) -> None:
@@ -339,6 +344,11 @@ class LinkWatcher:
             if self._states.get(link) != state:
                 self._states[link] = state
                 self._changed(link, state)
+
+
+def _is_loss(message: Message) -> bool:
+    is_address = message.kind == MessageType.DELETE_ADDRESS and is_ipv6(message.body)
+    return is_address or is_our_loss(message)
 
 
 def _state(device: _Device) -> LinkState:
@@ -358,7 +368,7 @@ def _state(device: _Device) -> LinkState:
 
 
 def _usable_addresses(device: _Device) -> tuple[LinkAddress, ...]:
-    usable = [address for address in device.addresses.values() if _is_usable(address)]
+    usable = [each for each in device.addresses.values() if _is_usable(each, device.refuted)]
     # Temporary ones change daily, and a home agent knows where we are anyway.
     lasting = [address for address in usable if not address.flags & AddressFlag.TEMPORARY]
 
@@ -380,10 +390,11 @@ def _link_address(address: Address, unconfirmed: set[IPv6Address]) -> LinkAddres
     )
 
 
-def _is_usable(address: Address) -> bool:
+def _is_usable(address: Address, refuted: set[IPv6Address]) -> bool:
     # An address under optimistic detection carries both flags: it may be used already.
     hindrances = address.flags & _UNUSABLE
-    if hindrances == AddressFlag.TENTATIVE and address.flags & AddressFlag.OPTIMISTIC:
+    is_optimistic = address.flags & AddressFlag.OPTIMISTIC and address.address not in refuted
+    if hindrances == AddressFlag.TENTATIVE and is_optimistic:
         hindrances = AddressFlag.NONE
     return not hindrances and is_unicast_routable(address.address)
 

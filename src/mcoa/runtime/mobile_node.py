@@ -171,6 +171,7 @@ class MobileNodeService:
             lambda _name, _state: self._steer(),
             netlink=netlink,
             groups=("link", "address"),
+            disturbed=self._steer,
         )
         self._stopped = asyncio.Event()
         self._undeliver: list[Callable[[], None]] = []
@@ -283,7 +284,8 @@ class MobileNodeService:
         return True
 
     def _steer(self) -> None:
-        """Bring the kernel's routes in line with the links."""
+        """Bring the kernel's addresses and routes in line with the links."""
+        self._at_home.hold()
         live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
         address = self._configuration.mobile_node.home_address
         home = Home(
@@ -497,6 +499,7 @@ class MobileNodeService:
             remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
             last_status=None if entry.status is None else int(entry.status),
             last_status_phrase=None if entry.status is None else entry.status.phrase,
+            home=entry.home,
         )
 
     def _link_status(self, link: LinkSettings, snapshot: Snapshot) -> LinkStatus:
@@ -508,7 +511,7 @@ class MobileNodeService:
         return LinkStatus(
             name=link.name,
             interface=link.interface,
-            state=describe_link(state),
+            state="home" if link.name == self.engine.home_link else describe_link(state),
             bid=bound[0].bid or None if bound else link.bid,
             addresses=addresses,
             weight=link.weight,

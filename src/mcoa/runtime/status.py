@@ -66,7 +66,7 @@ class BindingLine:
         remaining_lifetime_s: until it expires; None while nothing is granted.
         last_status: of the last acknowledgement; None before the first.
         last_status_phrase: the same in words.
-        home: made with the H flag.
+        home: of the home link (RFC 5648 §5.6.3).
     """
 
     home_address: Address
@@ -86,7 +86,7 @@ class LinkStatus:
     """One uplink of a mobile node, or the home link of an agent.
 
     Attributes:
-        state: "up", "no address", "no carrier", "missing", "disabled", ...
+        state: "up", "home", "no address", "no carrier", "router silent", "missing", ...
         weight: usual Mbit/s.
         flows: that use it now.
         sent_octets: of user packets in the tunnel, since the daemon began.
