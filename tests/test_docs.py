@@ -84,7 +84,14 @@ def command_of(words: tuple[str, ...]) -> tuple[click.Command, tuple[str, ...]]:
     context = click.Context(mcoa, info_name="mcoa")
     command = mcoa.get_command(context, words[0])
     assert command is not None, f"there is no command {words[0]}"
-    return command, words[1:]
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and rest[0][0] not in "-[":
+        if is_placeholder(rest[0]):
+            break
+        inner = command.get_command(context, rest[0])
+        assert inner is not None, f"there is no command {' '.join(words)}"
+        command, rest = inner, rest[1:]
+    return command, rest
 
 
 def problem_with(words: tuple[str, ...]) -> str | None:

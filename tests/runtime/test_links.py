@@ -5,7 +5,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
-from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkTable
+from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkTable, describe_link
 from mcoa.runtime.netlink_framing import Message, MessageType
 from mcoa.runtime.rtnetlink import (
     DEFAULT_ROUTE,
@@ -249,3 +249,70 @@ def test_what_a_dump_does_not_mention_is_gone() -> None:
     assert not told.state().addresses
     told.table.reload([], [], [], [])
     assert told.table.state("wwan0") == ABSENT_LINK
+
+
+# A gateway that does not answer (RFC 4861 §7.3).
+
+HEARD = Neighbour(index=3, address=ROUTER, flags=NeighbourFlag.NONE, mac=b"m")
+FAILED = replace(HEARD, mac=b"", failed=True)
+
+
+def test_a_gateway_that_failed_makes_its_link_unusable_until_it_is_heard() -> None:
+    told = Told(address(FIRST))
+    told.neighbours = (HEARD,)
+    assert not told.state().unreachable
+    told.neighbours = (FAILED,)
+    state = told.state()
+    assert state.unreachable
+    assert describe_link(state) == "router silent"
+    told.neighbours = (HEARD,)
+    assert not told.state().unreachable
+
+
+def test_another_gateway_takes_the_place_of_one_that_failed() -> None:
+    told = Told(address(FIRST), routes=(WAY_OUT, OTHER_WAY))
+    told.neighbours = (FAILED,)
+    state = told.state()
+    assert (state.gateway, state.unreachable) == (OTHER_ROUTER, False)
+
+
+def test_a_neighbour_that_is_no_gateway_may_fail() -> None:
+    told = Told(address(FIRST))
+    told.neighbours = (replace(FAILED, address=OTHER_ROUTER),)
+    assert not told.state().unreachable
+
+
+def test_a_new_carrier_is_a_new_beginning_for_a_gateway() -> None:
+    told = Told(address(FIRST))
+    told.neighbours = (FAILED,)
+    assert told.state().unreachable
+    told.neighbours = ()
+    told.flap()
+    assert not told.state().unreachable
+
+
+# An address that somebody else has (RFC 4429 §3.3).
+
+OPTIMISTIC = AddressFlag.TENTATIVE | AddressFlag.OPTIMISTIC
+
+
+def test_an_address_that_went_while_it_was_doubted_is_not_trusted_at_once_again() -> None:
+    told = Told(routes=(WAY_OUT,))
+    told.state()
+    hopeful = address(FIRST, OPTIMISTIC)
+    told.table._address(hopeful)
+    assert addresses_of(told.table.state("wwan0")) == [FIRST]
+    told.table._address(hopeful, is_gone=True)
+    told.table._address(hopeful)  # the router advertises the prefix once more
+    assert addresses_of(told.table.state("wwan0")) == []
+    told.table._address(address(FIRST))
+    assert addresses_of(told.table.state("wwan0")) == [FIRST]
+
+
+def test_one_that_went_in_peace_is_trusted() -> None:
+    told = Told(routes=(WAY_OUT,))
+    told.state()
+    told.table._address(address(FIRST))
+    told.table._address(address(FIRST), is_gone=True)
+    told.table._address(address(FIRST, OPTIMISTIC))
+    assert addresses_of(told.table.state("wwan0")) == [FIRST]
