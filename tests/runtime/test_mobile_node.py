@@ -50,7 +50,7 @@ class Anything:
     def _nothing(self, *_arguments: object) -> None:
         pass
 
-    use = attach = close = prepare = settle = announce = link_changed = _nothing
+    use = attach = close = prepare = settle = hold = announce = link_changed = _nothing
     found = way = None
 
 

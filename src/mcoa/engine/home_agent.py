@@ -31,7 +31,7 @@ from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.binding_errors import unknown_binding, unrecognized_message
 from mcoa.engine.home_agents_list import HomeAgentsList
 from mcoa.engine.interception import Before, consequences, interception
-from mcoa.engine.notices import Notice, Notices
+from mcoa.engine.notices import Notices
 from mcoa.engine.policy import HomeAgentPolicy
 from mcoa.engine.prefix_advertisement import advertise_prefixes
 from mcoa.engine.registration import decide, refusal_of_home_address
@@ -95,7 +95,7 @@ class HomeAgent:
         self.policy = policy
         self.cache = BindingCache()
         self.agents = HomeAgentsList(policy.address, policy.preference, rng or Random(0))
-        self.notices = Notices(policy.address)
+        self.notices = Notices(policy.address, self.cache, self._withdraw)
         self.other_routers = False
         self._in_use = in_use
         self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
@@ -131,8 +131,7 @@ class HomeAgent:
         for home_address in self._detections.expire(now):
             pending = self._pending.pop(home_address)
             actions += self._conclude(pending.update, pending.envelope, now)
-        for notice, is_last in self.notices.due(now):
-            actions += self._give_notice(notice, is_last=is_last, now=now)
+        actions += self.notices.handle_timer(now)
         for second, home_address in self._wakes.due(now):
             entry = self.cache.entry(home_address)
             if entry is not None and entry.wake_at_s == second:
@@ -227,40 +226,22 @@ class HomeAgent:
         self.notices.switch(home_address, agents, now)
         return self.handle_timer(now)
 
-    def _give_notice(self, notice: Notice, *, is_last: bool, now: float) -> list[Action]:
-        entry = self.cache.entry(notice.home_address)
-        if is_last:
-            report = Report(event="notice-unanswered", home_address=notice.home_address)
-            is_revocation = notice.bids is not None
-            return [report, *(self._withdraw(notice, now) if is_revocation else [])]
-        message = self.notices.message(notice, entry)
-        if message is None:  # it has de-registered, which is all that was wanted
-            self.notices.end(notice.home_address)
-            return []
-        return [message]
-
     def _revoked(
         self, message: BindingRevocationAcknowledgement, envelope: Envelope, now: float
     ) -> list[Action]:
         home_address = envelope.home_address or envelope.source
-        notice = None
-        if self.is_bound(home_address, envelope.source):
-            notice = self.notices.acknowledged(home_address, message)
-        if notice is None:
+        if not self.is_bound(home_address, envelope.source):
             return [Report(event="revocation-not-under-way", home_address=home_address)]
-        report = Report(
-            event="bindings-revoked",
-            home_address=home_address,
-            detail=message.status.label,
-        )
-        return [report, *self._withdraw(notice, now)]
+        return self.notices.acknowledged(home_address, message, now)
 
-    def _withdraw(self, notice: Notice, now: float) -> list[Action]:
+    def _withdraw(
+        self, home_address: IPv6Address, bids: frozenset[int], now: float
+    ) -> list[Action]:
         """Forget the bindings that were revoked."""
-        entry = self.cache.entry(notice.home_address)
+        entry = self.cache.entry(home_address)
         if entry is None:
             return []
-        kept = tuple(b for b in entry.bindings if notice.bids and b.bid not in notice.bids)
+        kept = tuple(b for b in entry.bindings if bids and b.bid not in bids)
         return self._keep(entry, kept, now)
 
     def _binding_update(

@@ -4,13 +4,14 @@ Binding Revocation ends chosen bindings, by their BIDs; Home Agent Switch sends 
 another home agent. Both are the operator's wish.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 
-from mcoa.binding.cache import CacheEntry
+from mcoa.binding.cache import BindingCache
 from mcoa.binding.timers import TimerTable
-from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.actions import Action, Envelope, Report, Send
 from mcoa.wire.messages import (
     BindingRevocationAcknowledgement,
     BindingRevocationIndication,
@@ -22,6 +23,8 @@ from mcoa.wire.registry import RevocationTrigger
 FIRST_REVOCATION_S, LONGEST_REVOCATION_S = 1.0, 2.0  # RFC 5846 §12
 FIRST_SWITCH_S, LONGEST_SWITCH_S = 5.0, 20.0  # RFC 5142 §6
 _ATTEMPTS: Final = 4
+
+Withdraw = Callable[[IPv6Address, frozenset[int], float], list[Action]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,10 +46,18 @@ class Notice:
 
 
 class Notices:
-    """At most one notice a mobile node; a newer one takes the place of the older."""
+    """At most one notice a mobile node; a newer one takes the place of the older.
 
-    def __init__(self, address: IPv6Address) -> None:
+    Args:
+        address: of the agent.
+        cache: tells where a mobile node is.
+        withdraw: forgets bindings of a home address by their BIDs, all of them without any.
+    """
+
+    def __init__(self, address: IPv6Address, cache: BindingCache, withdraw: Withdraw) -> None:
         self._address = address
+        self._cache = cache
+        self._withdraw = withdraw
         self._sequence = 0
         self._pending: dict[IPv6Address, Notice] = {}
         self._timers: TimerTable[IPv6Address] = TimerTable()
@@ -61,42 +72,54 @@ class Notices:
         """Begin to send a mobile node elsewhere; the first copy is due at once."""
         self._begin(home_address, None, agents, FIRST_SWITCH_S, now)
 
-    def end(self, home_address: IPv6Address) -> None:
-        """Stop repeating; nothing is left to be said."""
-        self._pending.pop(home_address, None)
-        self._timers.stop(home_address)
-
     def next_deadline(self) -> float | None:
-        """Return when due() has something, or None."""
+        """Return when handle_timer() is due, or None."""
         return self._timers.next_deadline()
 
-    def due(self, now: float) -> list[tuple[Notice, bool]]:
-        """Return the notices to send now; with True those that were repeated often enough."""
-        found: list[tuple[Notice, bool]] = []
+    def handle_timer(self, now: float) -> list[Action]:
+        """Send what is due; what was repeated often enough is over."""
+        actions: list[Action] = []
         for home_address in list(self._timers.expire(now)):
             notice = self._pending[home_address]
             if notice.attempts == _ATTEMPTS:
-                self.end(home_address)
-                found.append((notice, True))
-                continue
-            notice.attempts += 1
-            self._timers.set(home_address, now + notice.interval_s)
-            most_s = LONGEST_SWITCH_S if notice.bids is None else LONGEST_REVOCATION_S
-            notice.interval_s = min(2 * notice.interval_s, most_s)
-            found.append((notice, False))
-        return found
+                self._end(home_address)
+                actions.append(Report(event="notice-unanswered", home_address=home_address))
+                # A revocation is the agent's right; a switch is the mobile node's to follow.
+                if notice.bids is not None:
+                    actions += self._withdraw(home_address, notice.bids, now)
+            else:
+                actions += self._repeat(notice, now)
+        return actions
 
-    def message(self, notice: Notice, entry: CacheEntry | None) -> Send | None:
-        """Return a copy of a notice; over another care-of address each time, if there are some.
+    def acknowledged(
+        self, home_address: IPv6Address, message: BindingRevocationAcknowledgement, now: float
+    ) -> list[Action]:
+        """Carry out the revocation that an acknowledgement answers."""
+        notice = self._pending.get(home_address)
+        if notice is None or notice.bids is None or notice.sequence != message.sequence:
+            return [Report(event="revocation-not-under-way", home_address=home_address)]
+        self._end(home_address)
+        report = Report(
+            event="bindings-revoked", home_address=home_address, detail=message.status.label
+        )
+        return [report, *self._withdraw(home_address, notice.bids, now)]
 
-        None when the mobile node has none left.
-        """
+    def _repeat(self, notice: Notice, now: float) -> list[Action]:
+        """Send a copy, and say when the next one is due."""
+        home_address = notice.home_address
+        entry = self._cache.entry(home_address)
         if entry is None or not entry.bindings:
-            return None
+            self._end(home_address)  # it has de-registered, which is all that was wanted
+            return []
+        notice.attempts += 1
+        self._timers.set(home_address, now + notice.interval_s)
+        most_s = LONGEST_SWITCH_S if notice.bids is None else LONGEST_REVOCATION_S
+        notice.interval_s = min(2 * notice.interval_s, most_s)
         if notice.bids is None:
             switch = HomeAgentSwitch(addresses=notice.agents)
-            to = Envelope(source=self._address, destination=notice.home_address)
-            return Send(message=switch, envelope=to)
+            envelope = Envelope(source=self._address, destination=home_address)
+            return [Send(message=switch, envelope=envelope)]
+        # Over another care-of address each time, if there are some.
         way = entry.bindings[(notice.attempts - 1) % len(entry.bindings)]
         indication = BindingRevocationIndication(
             trigger=RevocationTrigger.ADMINISTRATIVE_REASON,
@@ -106,20 +129,14 @@ class Notices:
         envelope = Envelope(
             source=self._address,
             destination=way.care_of_address,
-            routing_header_home_address=None if way.home else notice.home_address,
+            routing_header_home_address=None if way.home else home_address,
             link_layer_address=entry.link_layer_address if way.home else None,
         )
-        return Send(message=indication, envelope=envelope)
+        return [Send(message=indication, envelope=envelope)]
 
-    def acknowledged(
-        self, home_address: IPv6Address, message: BindingRevocationAcknowledgement
-    ) -> Notice | None:
-        """Return the revocation that an acknowledgement answers, which is over then."""
-        notice = self._pending.get(home_address)
-        if notice is None or notice.bids is None or notice.sequence != message.sequence:
-            return None
-        self.end(home_address)
-        return notice
+    def _end(self, home_address: IPv6Address) -> None:
+        self._pending.pop(home_address, None)
+        self._timers.stop(home_address)
 
     def _begin(
         self,

@@ -9,7 +9,6 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address
-from math import inf
 from random import SystemRandom
 from time import time
 
@@ -30,7 +29,6 @@ from mcoa.engine.actions import (
 )
 from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.home_agent import HomeAgent
-from mcoa.engine.policy import HomeAgentPolicy, HomePrefix, MultipleCareOf
 from mcoa.engine.refresh import Refresher
 from mcoa.runtime.agent_commands import AgentCommands
 from mcoa.runtime.config_models import HomeAgentConfiguration
@@ -46,6 +44,7 @@ from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.outbox import Outbox
+from mcoa.runtime.policies import home_agent_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.records import RecordError, emit_record, parse_record
 from mcoa.runtime.router_advertisements import Heard
@@ -62,34 +61,6 @@ _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
 _USUAL_MTU = 1500
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
-
-
-def policy_of(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
-    """Return what the engine is to obey."""
-    settings = configuration.home_agent
-    return HomeAgentPolicy(
-        address=settings.address,
-        home_prefixes=tuple(
-            HomePrefix(
-                network=each,
-                preferred_until_s=-inf if each in settings.deprecated_prefixes else inf,
-            )
-            for each in settings.home_prefixes
-        ),
-        home_addresses=(
-            None if settings.mobile_nodes is None else frozenset(settings.mobile_nodes)
-        ),
-        multiple_care_of=(
-            MultipleCareOf.ALLOW if settings.multiple_care_of else MultipleCareOf.PROHIBIT
-        ),
-        bulk=settings.bulk,
-        max_bindings_per_node=settings.max_bindings_per_node,
-        max_lifetime_s=settings.max_lifetime_s,
-        detect_duplicates=settings.duplicate_address_detection,
-        simultaneous_home=settings.simultaneous_home,
-        only_router=settings.only_router,
-        preference=settings.preference,
-    )
 
 
 class HomeAgentService:
@@ -111,7 +82,7 @@ class HomeAgentService:
         # Times of day for what must survive a restart of the machine.
         self._offset_s = time() - self._loop.time()
         rng = SystemRandom()
-        self.engine = HomeAgent(policy_of(configuration), in_use=self._in_use, rng=rng)
+        self.engine = HomeAgent(home_agent_policy(configuration), in_use=self._in_use, rng=rng)
         self._store = _open_store(configuration, log)
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         anycast = [home_agents_anycast(each) for each in configuration.home_agent.home_prefixes]

@@ -6,16 +6,12 @@ forwarder, before anything is signalled.
 """
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address
-from math import inf
 from random import SystemRandom
 
-from mcoa.binding.update_list import Registration
-from mcoa.dataplane.counters import Snapshot
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
@@ -33,7 +29,6 @@ from mcoa.engine.actions import (
     Send,
 )
 from mcoa.engine.mobile_node import MobileNode
-from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
@@ -43,10 +38,12 @@ from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
-from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkWatcher, describe_link
+from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
+from mcoa.runtime.mobile_node_status import MobileNodeView
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.policies import mobile_node_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import Home, Routing, prepare_uplink
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
@@ -59,11 +56,6 @@ from mcoa.runtime.sockets import (
 )
 from mcoa.runtime.solicitor import Solicitor
 from mcoa.runtime.status import (
-    BindingLine,
-    DeviceStatus,
-    FlowsStatus,
-    LinkStatus,
-    PeerStatus,
     Status,
 )
 from mcoa.runtime.traffic_control import Match
@@ -87,25 +79,6 @@ _NO_PATH = 0  # a BID that no path has but the plain one
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
 
-def policy_of(configuration: MobileNodeConfiguration) -> MobileNodePolicy:
-    """Return what the engine is to obey."""
-    settings = configuration.mobile_node
-    return MobileNodePolicy(
-        home_address=settings.home_address,
-        home_agent=settings.home_agent,
-        links=tuple(LinkPolicy(name=each.name, bid=each.bid) for each in configuration.links),
-        lifetime_s=settings.lifetime_s,
-        multiple_care_of=settings.multiple_care_of,
-        bulk=settings.bulk,
-        home_prefix_length=64
-        if settings.home_prefix is None
-        else settings.home_prefix.prefixlen,
-        at_home=settings.at_home,
-        other_home_agents=settings.other_home_agents,
-        accepts_unprotected=configuration.security == "none",
-    )
-
-
 class MobileNodeService:
     """A mobile node on this machine."""
 
@@ -125,7 +98,7 @@ class MobileNodeService:
         self._agent = settings.home_agent or _NO_AGENT
         self._agent_octets, self._agent_at = self._agent.packed, endpoint(self._agent)
         rng = SystemRandom()
-        self.engine = MobileNode(policy_of(configuration), rng=rng)
+        self.engine = MobileNode(mobile_node_policy(configuration), rng=rng)
         self._links = {link.name: link for link in configuration.links}
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         self._capture = _open_capture(configuration.device, netlink, journal, log)
@@ -454,81 +427,20 @@ class MobileNodeService:
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
-        configuration, now = self._configuration, self._driver.now
-        snapshot = self._forwarder.snapshot(now)
-        settings = configuration.mobile_node
-        active = {path.link: path.active_flows for path in snapshot.paths if path.bound}
-        return Status(
-            role=configuration.role,
-            name=configuration.name,
-            security=configuration.security,
-            pid=os.getpid(),
-            uptime_s=now - self._began_s,
-            device=DeviceStatus(name=self._tun.name),
-            data_plane="userspace",
-            home_addresses=(settings.home_address,),
-            peers=(self._peer(),),
-            bindings=[self._binding(entry, now) for entry in self.engine.update_list],
-            links=tuple(self._link_status(link, snapshot) for link in configuration.links),
-            flows=FlowsStatus(total=snapshot.flows, by_path=active),
+        snapshot = self._forwarder.snapshot(self._driver.now)
+        view = MobileNodeView(
+            configuration=self._configuration,
+            engine=self.engine,
+            snapshot=snapshot,
+            states=self._states,
+            mtus={name: self._mtu(name, state) for name, state in self._states.items()},
+            now=self._driver.now,
+        )
+        return view.status(
+            device=self._tun.name,
+            uptime_s=self._driver.now - self._began_s,
             counters=self._events.counters(snapshot),
-            warnings=self._warnings(),
         )
-
-    def _peer(self) -> PeerStatus:
-        engine = self.engine
-        state = "registered" if engine.paths() else "no answer"
-        if engine.home_agent is None:
-            state = "looked for"
-        return PeerStatus(
-            address=self._agent,
-            role="home-agent",
-            state=state,
-            multiple_care_of=engine.uses_bids if engine.paths() else None,
-        )
-
-    def _binding(self, entry: Registration, now: float) -> BindingLine:
-        settings = self._configuration.mobile_node
-        lifetime_s = entry.expires_at_s - now
-        return BindingLine(
-            home_address=settings.home_address,
-            bid=entry.bid,
-            care_of_address=entry.wanted or entry.held,
-            state=entry.state,
-            link=entry.link,
-            remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
-            last_status=None if entry.status is None else int(entry.status),
-            last_status_phrase=None if entry.status is None else entry.status.phrase,
-            home=entry.home,
-        )
-
-    def _link_status(self, link: LinkSettings, snapshot: Snapshot) -> LinkStatus:
-        state = self._states.get(link.name, ABSENT_LINK)
-        paths = [path for path in snapshot.paths if path.link == link.name]
-        bound = [path for path in paths if path.bound]
-        addresses = tuple(each.address for each in state.addresses)
-        round_trips = [self.engine.round_trip_s(address) for address in addresses]
-        return LinkStatus(
-            name=link.name,
-            interface=link.interface,
-            state="home" if link.name == self.engine.home_link else describe_link(state),
-            bid=bound[0].bid or None if bound else link.bid,
-            addresses=addresses,
-            weight=link.weight,
-            mtu=self._mtu(link.name, state),
-            flows=sum(path.active_flows for path in bound),
-            sent_octets=sum(path.octets_out for path in paths),
-            received_octets=sum(path.octets_in for path in paths),
-            round_trip_s=next((each for each in round_trips if each is not None), None),
-        )
-
-    def _warnings(self) -> tuple[str, ...]:
-        engine = self.engine
-        if not engine.paths():
-            return ("no binding: packets of the home address go nowhere",)
-        if engine.policy.multiple_care_of and not engine.uses_bids:
-            return ("the home agent takes one binding only: the other links are idle",)
-        return ()
 
 
 def _open_capture(device: str, netlink: Netlink, journal: Journal, log: EventLog) -> Capture:

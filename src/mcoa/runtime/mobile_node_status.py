@@ -1,0 +1,111 @@
+"""What a view of a mobile node shows: engine, forwarder and links put into one status."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from math import inf
+
+from mcoa.binding.update_list import Registration
+from mcoa.dataplane.counters import Snapshot
+from mcoa.engine.mobile_node import MobileNode
+from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
+from mcoa.runtime.links import ABSENT_LINK, LinkState, describe_link
+from mcoa.runtime.status import (
+    BindingLine,
+    DeviceStatus,
+    FlowsStatus,
+    LinkStatus,
+    PeerStatus,
+    Status,
+)
+
+_NO_AGENT = IPv6Address(0)  # while one is looked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MobileNodeView:
+    """A mobile node at one moment; `states` and `mtus` are by the names of the links."""
+
+    configuration: MobileNodeConfiguration
+    engine: MobileNode
+    snapshot: Snapshot
+    states: Mapping[str, LinkState]
+    mtus: Mapping[str, int]
+    now: float
+
+    def status(self, *, device: str, uptime_s: float, counters: Mapping[str, int]) -> Status:
+        """Return the status."""
+        configuration, snapshot = self.configuration, self.snapshot
+        active = {path.link: path.active_flows for path in snapshot.paths if path.bound}
+        return Status(
+            role=configuration.role,
+            name=configuration.name,
+            security=configuration.security,
+            pid=os.getpid(),
+            uptime_s=uptime_s,
+            device=DeviceStatus(name=device),
+            data_plane="userspace",
+            home_addresses=(configuration.mobile_node.home_address,),
+            peers=(self._peer(),),
+            bindings=[self._binding(entry) for entry in self.engine.update_list],
+            links=tuple(self._link(link) for link in configuration.links),
+            flows=FlowsStatus(total=snapshot.flows, by_path=active),
+            counters=counters,
+            warnings=self._warnings(),
+        )
+
+    def _peer(self) -> PeerStatus:
+        engine = self.engine
+        state = "registered" if engine.paths() else "no answer"
+        if engine.home_agent is None:
+            state = "looked for"
+        return PeerStatus(
+            address=engine.home_agent or _NO_AGENT,
+            role="home-agent",
+            state=state,
+            multiple_care_of=engine.uses_bids if engine.paths() else None,
+        )
+
+    def _binding(self, entry: Registration) -> BindingLine:
+        lifetime_s = entry.expires_at_s - self.now
+        return BindingLine(
+            home_address=self.configuration.mobile_node.home_address,
+            bid=entry.bid,
+            care_of_address=entry.wanted or entry.held,
+            state=entry.state,
+            link=entry.link,
+            remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
+            last_status=None if entry.status is None else int(entry.status),
+            last_status_phrase=None if entry.status is None else entry.status.phrase,
+            home=entry.home,
+        )
+
+    def _link(self, link: LinkSettings) -> LinkStatus:
+        state = self.states.get(link.name, ABSENT_LINK)
+        paths = [path for path in self.snapshot.paths if path.link == link.name]
+        bound = [path for path in paths if path.bound]
+        addresses = tuple(each.address for each in state.addresses)
+        round_trips = [self.engine.round_trip_s(address) for address in addresses]
+        is_home = link.name == self.engine.home_link
+        return LinkStatus(
+            name=link.name,
+            interface=link.interface,
+            state="home" if is_home else describe_link(state),
+            bid=bound[0].bid or None if bound else link.bid,
+            addresses=addresses,
+            weight=link.weight,
+            mtu=self.mtus.get(link.name),
+            flows=sum(path.active_flows for path in bound),
+            sent_octets=sum(path.octets_out for path in paths),
+            received_octets=sum(path.octets_in for path in paths),
+            round_trip_s=next((each for each in round_trips if each is not None), None),
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        engine = self.engine
+        if not engine.paths():
+            return ("no binding: packets of the home address go nowhere",)
+        if engine.policy.multiple_care_of and not engine.uses_bids:
+            return ("the home agent takes one binding only: the other links are idle",)
+        return ()

@@ -1,0 +1,59 @@
+"""What a configuration file means to an engine."""
+
+from math import inf
+
+from mcoa.engine.policy import (
+    HomeAgentPolicy,
+    HomePrefix,
+    LinkPolicy,
+    MobileNodePolicy,
+    MultipleCareOf,
+)
+from mcoa.runtime.config_models import HomeAgentConfiguration, MobileNodeConfiguration
+
+
+def home_agent_policy(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
+    """Return what a home agent is to obey."""
+    settings = configuration.home_agent
+    return HomeAgentPolicy(
+        address=settings.address,
+        home_prefixes=tuple(
+            HomePrefix(
+                network=each,
+                preferred_until_s=-inf if each in settings.deprecated_prefixes else inf,
+            )
+            for each in settings.home_prefixes
+        ),
+        home_addresses=(
+            None if settings.mobile_nodes is None else frozenset(settings.mobile_nodes)
+        ),
+        multiple_care_of=(
+            MultipleCareOf.ALLOW if settings.multiple_care_of else MultipleCareOf.PROHIBIT
+        ),
+        bulk=settings.bulk,
+        max_bindings_per_node=settings.max_bindings_per_node,
+        max_lifetime_s=settings.max_lifetime_s,
+        detect_duplicates=settings.duplicate_address_detection,
+        simultaneous_home=settings.simultaneous_home,
+        only_router=settings.only_router,
+        preference=settings.preference,
+    )
+
+
+def mobile_node_policy(configuration: MobileNodeConfiguration) -> MobileNodePolicy:
+    """Return what a mobile node is to obey."""
+    settings = configuration.mobile_node
+    return MobileNodePolicy(
+        home_address=settings.home_address,
+        home_agent=settings.home_agent,
+        links=tuple(LinkPolicy(name=each.name, bid=each.bid) for each in configuration.links),
+        lifetime_s=settings.lifetime_s,
+        multiple_care_of=settings.multiple_care_of,
+        bulk=settings.bulk,
+        home_prefix_length=64
+        if settings.home_prefix is None
+        else settings.home_prefix.prefixlen,
+        at_home=settings.at_home,
+        other_home_agents=settings.other_home_agents,
+        accepts_unprotected=configuration.security == "none",
+    )
