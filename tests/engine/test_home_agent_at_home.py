@@ -80,10 +80,14 @@ def test_a_new_link_layer_address_is_told_to_the_data_plane(beside: Bench) -> No
 
 
 @pytest.mark.requirement("S6.3-06")
-def test_beside_other_routers_a_node_must_say_where_frames_go(beside: Bench) -> None:
-    answer = beside.send(bid(1, home=True), at_home=True)
+@pytest.mark.parametrize("topology", ["lone", "beside"])
+def test_a_node_at_home_must_say_where_frames_go(
+    topology: str, request: pytest.FixtureRequest
+) -> None:
+    bench: Bench = request.getfixturevalue(topology)
+    answer = bench.send(bid(1, home=True), at_home=True)
     assert statuses(answer) == (Status.REASON_UNSPECIFIED, {1: Status.ACCEPTED})
-    assert beside.bound() == {}
+    assert bench.bound() == {}
 
 
 @pytest.mark.requirement("S5.6.3-11", "S6.3-08", "S4.4-01")

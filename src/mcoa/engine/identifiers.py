@@ -132,8 +132,8 @@ def _register_home(
         return BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
     if address is not None and not is_unicast_routable(address):
         return BindingStatus.MCOA_MALFORMED
-    if not request.may_defend and not request.link_layer_address:
-        return BindingStatus.REASON_UNSPECIFIED  # nobody would tell us where to deliver
+    if not request.link_layer_address:
+        return BindingStatus.REASON_UNSPECIFIED  # nobody told us where to deliver
     for bid in [each.bid for each in after.values() if each.home and each.bid is not None]:
         del after[bid]
     if identifier.bid not in after and len(after) >= policy.max_bindings_per_node:

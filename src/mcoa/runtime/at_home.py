@@ -17,6 +17,7 @@ from mcoa.runtime.sysctl import device_setting
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import AddressOf
 
+_MAC_OCTETS = 6
 _RANDOM_IDENTIFIERS = "3"  # IN6_ADDR_GEN_MODE_RANDOM
 
 
@@ -57,10 +58,16 @@ class AtHome:
         It would at once ask whether anybody else has it, and answer those who ask
         (RFC 5648 §5.6.4).
         """
-        if _autoconfigured(self._network, state.mac) != self._address:
+        is_formed = self._network.prefixlen == 64 and len(state.mac) == _MAC_OCTETS
+        if not is_formed or autoconfigured(self._network, state.mac) != self._address:
             return
+        before = self._link_local(state.index)
         setting = device_setting(interface, "addr_gen_mode")
         self._journal.change_setting(setting, _RANDOM_IDENTIFIERS)
+        # The kernel at once makes another link-local address, beside the one there is.
+        for each in self._link_local(state.index) - before if before else ():
+            with suppress(OSError):
+                self._netlink.remove(each)
         if not self._presence.defends:
             self._drop_address(state.index)
 
@@ -152,6 +159,10 @@ class AtHome:
             self._timer.cancel()
             self._timer = None
 
+    def _link_local(self, index: int) -> frozenset[Address]:
+        addresses = self._netlink.addresses()
+        return frozenset(a for a in addresses if a.index == index and a.address.is_link_local)
+
     def _drop_address(self, index: int) -> None:
         with suppress(OSError):
             held = [each for each in self._netlink.addresses() if each.index == index]
@@ -171,9 +182,7 @@ def _address(index: int, address: IPv6Address) -> Address:
     return Address(index=index, address=address, prefix_length=128, flags=flags)
 
 
-def _autoconfigured(network: IPv6Network, mac: bytes) -> IPv6Address | None:
-    """Return the address that the kernel would form of a prefix (RFC 4291, appendix A)."""
-    if network.prefixlen != 64 or len(mac) != 6:
-        return None
+def autoconfigured(network: IPv6Network, mac: bytes) -> IPv6Address:
+    """Return the address that a kernel forms of a /64 by itself (RFC 4291, appendix A)."""
     identifier = bytes((mac[0] ^ 2,)) + mac[1:3] + b"\xff\xfe" + mac[3:]
     return IPv6Address(network.network_address.packed[:8] + identifier)

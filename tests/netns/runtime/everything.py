@@ -12,7 +12,10 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 from mcoa.engine.actions import Interception
+from mcoa.engine.returning_home import Presence
+from mcoa.runtime.at_home import AtHome, autoconfigured
 from mcoa.runtime.capture import Capture, PacketTap, open_capture
+from mcoa.runtime.home_finder import HomeFound
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.mip0 import Tun
@@ -37,19 +40,43 @@ def be_mobile_node(journal: Journal, netlink: Netlink) -> Callable[[], None]:
     if has_nftables():
         ways.append(PacketTap("mcoa_test", [Match.HOME_ADDRESS_OPTION], journal=journal))
     routing = Routing("mip0", netlink, journal)
+    network = IPv6Network((HOME_ADDRESSES[0], 64), strict=False)
+    made: list[AtHome] = []
 
     def changed(_name: str, state: LinkState) -> None:
         prepare_uplink("wwan0", journal)
         for each in ways:
             each.attach("wwan0", state.index)
-        network = IPv6Network((HOME_ADDRESSES[0], 64), strict=False)
-        home = Home(address=HOME_ADDRESSES[0], network=network, index=tun.index, mtu=1420)
-        if routing.converge({0: state}, home):
+        # The address that the kernel would form by itself, and at home at once.
+        address = autoconfigured(network, state.mac)
+        at_home = AtHome(address, network, netlink=netlink, journal=journal)
+        at_home.prepare("wwan0", state)
+        at_home.use(
+            HomeFound(
+                link="lte",
+                interface="wwan0",
+                state=state,
+                router=IPv6Address("fe80::1"),
+                router_mac=bytes.fromhex("0200000000fe"),
+            )
+        )
+        at_home.settle(Presence.DEFENDED)
+        made.append(at_home)
+        home = Home(
+            address=address, network=network, index=tun.index, mtu=1420, way=at_home.way
+        )
+        if routing.converge({0: state.without(address)}, home):
             raise SystemExit("refused")
 
     watcher = LinkWatcher({"lte": "wwan0"}, changed, netlink=netlink)
     watcher.start()
-    return watcher.close
+
+    def close() -> None:
+        watcher.close()
+        for each in made:
+            each.close()
+
+    return close
 
 
 def be_home_agent(journal: Journal, netlink: Netlink) -> Callable[[], None]:
