@@ -36,6 +36,7 @@ def bid(table: ForwardingTable, flow: bytes | None = FLOW, now: float = 0.0) -> 
     return chosen.bid if chosen else None
 
 
+@pytest.mark.requirement("S3-16")
 def test_eight_flows_spread_over_three_paths_by_weight() -> None:
     table = agent_table()
     chosen = [bid(table, bytes((flow,))) for flow in range(8)]
