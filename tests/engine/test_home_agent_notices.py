@@ -162,6 +162,15 @@ def test_rfc6275_10_6_prefixes_are_told_with_their_lifetimes() -> None:
     ]
 
 
+def test_prefixes_are_told_once_a_second_at_most(bench: Bench) -> None:
+    assert isinstance(solicit(bench, LTE).message, MobilePrefixAdvertisement)
+    envelope = Envelope(source=LTE, destination=AGENT, home_address=HOME)
+    bench.deliver(MobilePrefixSolicitation(identifier=10), envelope)
+    assert not bench.sent()
+    bench.now += 1.0
+    assert isinstance(solicit(bench, LTE).message, MobilePrefixAdvertisement)
+
+
 def test_a_deprecated_prefix_is_said_with_status_1() -> None:
     prefix = HomePrefix(network=NETWORK, preferred_until_s=-1.0)
     answer = Bench().with_policy(home_prefixes=(prefix,)).send(bid(1, LTE))
@@ -173,6 +182,7 @@ def test_a_deprecated_prefix_is_said_with_status_1() -> None:
 def test_rfc5648_6_5_who_is_not_bound_there_is_told_so(bench: Bench) -> None:
     for source in (LTE, WIFI):
         assert isinstance(solicit(bench, source).message, MobilePrefixAdvertisement)
+        bench.now += 1.0
     send = solicit(bench, SAT)
     assert isinstance(send.message, BindingError)
     assert send.message.status is BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS

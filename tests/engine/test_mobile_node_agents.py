@@ -2,6 +2,7 @@
 
 from ipaddress import IPv6Address
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -9,6 +10,7 @@ from engine.bench_of_node import AGENT, HOME, LTE, SAT, WIFI, Bench
 from mcoa.engine.actions import AgentChanged, BindingsChanged, Report, Send
 from mcoa.engine.agent_choice import AVOIDED_S
 from mcoa.engine.agent_discovery import DHAAD_RETRIES, PAUSE_S
+from mcoa.runtime.signalling import emit_signalling
 from mcoa.wire.icmpv6_mobility import (
     HomeAgentAddressDiscoveryReply,
     HomeAgentAddressDiscoveryRequest,
@@ -421,3 +423,66 @@ def test_an_advertisement_that_was_not_asked_for_is_not_believed() -> None:
     solicitation(bench)
     bench.deliver(advertisement(send.message.identifier, 0, 0), LTE)
     assert events(bench) == ["instruction-unprotected"]
+
+
+# All of it at once, from an agent that is out of its mind.
+
+
+def shout(bench: Bench, rng: Random) -> None:
+    """Tell the node something that an agent may tell, without rhyme or reason."""
+    agents = [AGENT, SECOND, THIRD, IPv6Address("ff02::1"), HOME, LTE]
+    source = bench.node.home_agent or AGENT
+    match rng.randrange(6):
+        case 0:
+            chosen = tuple(rng.sample(agents, rng.randrange(len(agents))))
+            bench.deliver(HomeAgentSwitch(addresses=chosen), HOME, source=source)
+        case 1:
+            bids = rng.sample([1, 2, 3, 9], rng.randrange(4))
+            bench.deliver(revocation(*bids), rng.choice([LTE, WIFI, SAT, HOME]), source=source)
+        case 2:
+            reply(bench, rng.randrange(0x10000), *rng.sample(agents, 3))
+        case 3:
+            bench.deliver(advertisement(rng.randrange(0x10000), 0, 0), LTE, source=source)
+        case 4:
+            if bench.updates:
+                bench.answer(rng.choice([Status.ACCEPTED, NECESSARY, Status.MCOA_PROHIBITED]))
+        case _:
+            if bench.updates:
+                bench.answer(options={})
+
+
+def wanted(bench: Bench) -> int:
+    """An agent that knows no BID, as it says, gets one binding until there is another one."""
+    return 3 if bench.node.uses_bids else 1
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_node_survives_orders_without_sense_and_recovers(seed: int) -> None:
+    rng = Random(seed)
+    given = rng.choice([None, AGENT])
+    bench = Bench().with_policy(
+        home_agent=given, other_home_agents=(SECOND,), accepts_unprotected=True
+    )
+    bench.all_links()
+    sent = 0
+    for _ in range(150):
+        shout(bench, rng)
+        actions = [*bench.actions, *bench.advance(rng.choice([0.0, 0.1, 3.0]))]
+        for action in actions:
+            if isinstance(action, Send):
+                emit_signalling(action)
+                sent += 1
+    assert sent < 6 * bench.now + 500  # it may be told to answer, but chatters not by itself
+    for number, name in enumerate(("lte", "wifi", "sat")):
+        bench.link(name, IPv6Address(f"2001:db8:{number + 10:x}::77"))
+    for _ in range(400):
+        if bench.node.home_agent is None and requests(bench):
+            reply(bench, identifier_of(requests(bench)[0]), THIRD)
+        elif bench.node.outstanding is not None:
+            bench.answer()
+        elif len(bench.usable()) == wanted(bench):
+            break
+        else:
+            bench.until_due()
+    assert len(bench.usable()) == wanted(bench), (seed, bench.node.home_agent)
+    assert bench.node.home_agent != HOME

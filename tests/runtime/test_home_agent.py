@@ -299,6 +299,19 @@ def heard(router: IPv6Address, *, preference: int, home_agent: bool = True) -> H
     return Heard(router=router, message=message)
 
 
+def test_replies_to_whoever_asks_for_agents_are_limited_in_rate(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        anycast = home_agents_anycast(IPv6Network("2001:db8:1::/64"))
+        request = HomeAgentAddressDiscoveryRequest(identifier=5)
+        envelope = Envelope(source=LTE, destination=anycast)
+        made.take(*[emit_signalling(Send(message=request, envelope=envelope))] * 500)
+        await made.service.stop()
+        assert 50 <= len(made.written) < 150
+
+    asyncio.run(scenario())
+
+
 # The operator's commands.
 
 

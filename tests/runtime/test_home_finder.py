@@ -155,6 +155,20 @@ def test_home_ends_with_the_carrier_the_prefix_or_the_router(ends: str) -> None:
     play(scenario)
 
 
+def test_a_flood_of_routers_is_bounded() -> None:
+    async def scenario(finder: Finder) -> None:
+        finder.link_changed("home", UP)
+        for number in range(1, 1000):
+            router = IPv6Address((0xFE80 << 112) + number)
+            finder.hear(router=router)
+            finder.hear(network=HOME, router=router, home_agent=True, mac=number.to_bytes(6))
+        assert len(finder._seen["home"].routers) <= 64
+        assert len(finder._seen["home"].agents) <= 64
+        assert finder.told[-1] is not None
+
+    play(scenario)
+
+
 @pytest.mark.requirement("S5.6.3-04")
 def test_of_two_home_links_one_is_used() -> None:
     async def scenario(finder: Finder) -> None:

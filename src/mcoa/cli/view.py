@@ -16,10 +16,13 @@ Column = tuple[str, Callable[[Entry], str]]
 _COLOURS = {
     "registered": "green",
     "up": "green",
+    "home": "green",
     "registering": "yellow",
     "deregistering": "yellow",
     "waiting": "yellow",
     "rejected": "red",
+    "revoked": "red",
+    "router silent": "red",
     "no carrier": "red",
     "missing": "red",
 }

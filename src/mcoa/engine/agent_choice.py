@@ -30,6 +30,7 @@ class AgentChoice:
     """
 
     def __init__(self, policy: MobileNodePolicy) -> None:
+        self._home_address = policy.home_address
         configured = () if policy.home_agent is None else (policy.home_agent,)
         self._known = list(dict.fromkeys((*configured, *policy.other_home_agents)))
         self._poor: set[IPv6Address] = set()
@@ -39,12 +40,12 @@ class AgentChoice:
 
     def learn(self, addresses: Iterable[IPv6Address]) -> None:
         """Take in what discovery found, after all that was known."""
-        new = (a for a in addresses if is_unicast_routable(a) and a not in self._known)
+        new = (a for a in addresses if self._is_possible(a) and a not in self._known)
         self._known += list(dict.fromkeys(new))[: _MOST_AGENTS - len(self._known)]
 
     def prefer(self, addresses: Iterable[IPv6Address]) -> None:
         """Take in where the agent in use wants its mobile node to go (RFC 5142)."""
-        wanted = [each for each in dict.fromkeys(addresses) if is_unicast_routable(each)]
+        wanted = [each for each in dict.fromkeys(addresses) if self._is_possible(each)]
         for each in wanted:
             self._avoided_until_s.pop(each, None)
             self._poor.discard(each)
@@ -89,6 +90,9 @@ class AgentChoice:
             return best
         is_better = self._standing(best, now) < self._standing(self.current, now)
         return best if is_better else None
+
+    def _is_possible(self, address: IPv6Address) -> bool:
+        return is_unicast_routable(address) and address != self._home_address
 
     def _standing(self, agent: IPv6Address, now: float) -> _Standing:
         if self._avoided_until_s.get(agent, 0.0) > now:

@@ -59,6 +59,9 @@ MAX_DELETE_BCE_TIMEOUT_S = 10.0  # RFC 6275 §12
 
 _STALE_WAKES_KEPT = 1024
 
+_ADVERTISEMENT_INTERVAL_S = 1.0  # of prefixes, to one mobile node (RFC 6275 §10.6.3)
+_ADVERTISEMENTS_KEPT = 1024
+
 _NOTHING_TO_DELETE = BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE
 
 
@@ -101,6 +104,7 @@ class HomeAgent:
         self._wakes: SecondBuckets[IPv6Address] = SecondBuckets()
         self._pending: dict[IPv6Address, _Pending] = {}
         self._detections: TimerTable[IPv6Address] = TimerTable()
+        self._advertised_s: dict[IPv6Address, float] = {}
 
     def receive(self, received: Received, now: float) -> list[Action]:
         """Take in one message."""
@@ -202,6 +206,11 @@ class HomeAgent:
         home_address = envelope.home_address or envelope.source
         if not self.is_bound(home_address, envelope.source):
             return unknown_binding(self.policy.address, envelope.source, home_address)
+        if now < self._advertised_s.get(home_address, -inf) + _ADVERTISEMENT_INTERVAL_S:
+            return [Report(event="prefixes-solicited-too-often", home_address=home_address)]
+        if len(self._advertised_s) >= _ADVERTISEMENTS_KEPT:
+            self._advertised_s.clear()
+        self._advertised_s[home_address] = now
         return [advertise_prefixes(message, envelope, home_address, self.policy, now)]
 
     # The operator's wishes.

@@ -43,6 +43,7 @@ from mcoa.wire.messages import (
     BindingRevocationIndication,
     HomeAgentSwitch,
 )
+from mcoa.wire.options import BindingIdentifier
 
 Instruction = MobilePrefixAdvertisement | HomeAgentSwitch | BindingRevocationIndication
 """What only our agent may say, and only protected (RFC 5142 §4, RFC 5846 §5)."""
@@ -315,10 +316,13 @@ class MobileNode:
     ) -> list[Action]:
         """Give bindings up, and say so (RFC 5846 §9)."""
         status = revoke(self.update_list, message)
-        self._registrar.revoked(now)
+        more = self._registrar.revoked(now)
         home_address, own = self.policy.home_address, envelope.destination
+        named = tuple(i for i in message.identifiers if isinstance(i, BindingIdentifier))
         answer = BindingRevocationAcknowledgement(
-            sequence=message.sequence, status=status, options=message.options
+            sequence=message.sequence,
+            status=status,
+            options=tuple(BindingIdentifier(bid=each.bid) for each in named),
         )
         back = Envelope(
             source=own,
@@ -328,7 +332,7 @@ class MobileNode:
         )
         names = " ".join(str(each.bid) for each in self.update_list if each.revoked)
         report = Report(event="bindings-revoked", home_address=home_address, detail=names)
-        return [report, Send(message=answer, envelope=back)]
+        return [report, Send(message=answer, envelope=back), *more]
 
     # The end of every event.
 

@@ -161,9 +161,10 @@ class Registrar:
         self.wish_for_links()
         self._timers.stop(_Timer.RETRANSMIT)
 
-    def revoked(self, now: float) -> None:
+    def revoked(self, now: float) -> list[Action]:
         """Take note that registrations have been given up on the agent's word."""
         self._arm_upkeep(now)
+        return self.update(now) if self._is_ending else []
 
     def wish_for_links(self) -> None:
         """Want what the links offer now."""
@@ -232,6 +233,8 @@ class Registrar:
             self._timers.stop(_Timer.RETRANSMIT)
             self._timers.stop(_Timer.PACE)
             self.outstanding = None
+            if self._is_ending and self.is_empty:
+                self._told(News.LEFT, now)
         self._arm_upkeep(now)
         return []
 

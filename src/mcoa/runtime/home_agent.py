@@ -52,11 +52,12 @@ from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_sign
 from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
+from mcoa.wire.icmpv6_mobility import HomeAgentAddressDiscoveryReply
 from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS
 from mcoa.wire.messages import BindingError
 
-# Of packets about packets that make no sense, whose sources anybody can forge.
+# Of answers to packets whose sources anybody can forge.
 _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
 _USUAL_MTU = 1500
@@ -232,8 +233,9 @@ class HomeAgentService:
         self._outbox.flush()
 
     def _post(self, send: Send) -> None:
-        is_complaint = isinstance(send.message, BindingError)
-        if is_complaint and not self._complaints.allows(self._driver.now):
+        # Whoever is told this has proven nothing, not even that he is there.
+        is_to_anybody = isinstance(send.message, (BindingError, HomeAgentAddressDiscoveryReply))
+        if is_to_anybody and not self._complaints.allows(self._driver.now):
             return
         packet, to = emit_signalling(send), send.envelope.link_layer_address
         self._outbox.post(Framed(packet=packet, to=to) if to else packet)

@@ -16,6 +16,7 @@ from mcoa.wire.neighbor_discovery import INFINITE
 
 _SOLICITATIONS = 3  # MAX_RTR_SOLICITATIONS (RFC 4861 §10)
 _SOLICITATION_INTERVAL_S = 4.0  # RTR_SOLICITATION_INTERVAL
+_MOST_ROUTERS = 64  # of a link: anybody on it can make some up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,8 @@ class HomeFinder:
     def _heard(self, link: str, heard: Heard) -> None:
         seen, now = self._seen[link], asyncio.get_running_loop().time()
         mac, lifetime_s = heard.link_layer_address, heard.message.lifetime_s
-        if lifetime_s and mac:
+        has_room = heard.router in seen.routers or len(seen.routers) < _MOST_ROUTERS
+        if lifetime_s and mac and has_room:
             seen.routers[heard.router] = (mac, now + lifetime_s)
         else:
             seen.routers.pop(heard.router, None)
@@ -145,7 +147,8 @@ class HomeFinder:
                 continue
             valid_s = prefix.valid_lifetime_s
             seen.home_until_s = now + valid_s if valid_s < INFINITE else float("inf")
-            if prefix.router_address and heard.home_agent is not None and mac:
+            is_agent = prefix.router_address and heard.home_agent is not None and mac
+            if is_agent and (prefix.prefix in seen.agents or len(seen.agents) < _MOST_ROUTERS):
                 seen.agents[prefix.prefix] = mac
         self._judge()
 

@@ -30,6 +30,7 @@ LIFETIME_S = 30
 
 _ANSWER_WITHIN_S = 0.1  # MAX_RA_DELAY_TIME would be 0.5 (RFC 4861 §10)
 _DEPRECATED_VALID_S = 7200
+_MOST_ROUTERS = 64  # anybody on the link can make some up; one is enough to matter
 
 
 def advertisement(
@@ -188,7 +189,7 @@ class HomeRouters:
         timer = self._others.pop(heard.router, None)
         if timer is not None:
             timer.cancel()
-        if heard.message.lifetime_s:
+        if heard.message.lifetime_s and len(self._others) < _MOST_ROUTERS:
             loop = asyncio.get_running_loop()
             self._others[heard.router] = loop.call_later(
                 heard.message.lifetime_s, self._forget, heard.router

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from mcoa.engine.addresses import home_agents_anycast
+from mcoa.engine.policy import AtHome
 from mcoa.runtime.config_models import (
     Configuration,
     HomeAgentConfiguration,
@@ -10,6 +12,7 @@ from mcoa.runtime.config_models import (
 from mcoa.runtime.home_link import INNER_MTU
 from mcoa.runtime.links import LinkTable, describe_link
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.policies import mobile_node_policy
 from mcoa.runtime.routing import (
     HOME_ROUTE_METRIC,
     uplink_routes,
@@ -38,6 +41,12 @@ def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
     yield f"sysctl net.ipv6.neigh.{link}.proxy_delay=0"
     yield f"ip -6 route add {settings.address} dev {device} mtu lock {INNER_MTU}"
     yield f"ip -6 neigh add proxy {settings.address} dev {link}"
+    for prefix in settings.home_prefixes:
+        anycast = home_agents_anycast(prefix)
+        yield f"ip -6 route add {anycast} dev {device} mtu lock {INNER_MTU}"
+        yield f"ip -6 neigh add proxy {anycast} dev {link}"
+    if settings.advertise:
+        yield f"# router advertisements on {link}, every one to three seconds"
     yield f"# for each registered home address H of {', '.join(map(str, settings.home_prefixes))}:"
     yield f"#   ip -6 route add H dev {device} mtu lock {INNER_MTU}"
     yield f"#   ip -6 neigh add proxy H dev {link}"
@@ -47,7 +56,12 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
     device, home_address = configuration.device, configuration.mobile_node.home_address
     yield f"ip link add {device}-in type tun"
     yield f"ip -6 address add {home_address}/128 dev {device}"
-    yield f"ip -6 route add default dev {device} src {home_address} metric {HOME_ROUTE_METRIC}"
+    network = mobile_node_policy(configuration).home_network
+    for where in ("default", network):
+        yield (
+            f"ip -6 route add {where} dev {device} src {home_address}"
+            f" metric {HOME_ROUTE_METRIC}"
+        )
     with Netlink() as netlink:
         table = LinkTable()
         table.reload(
@@ -62,7 +76,15 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
         yield f"sysctl net.ipv6.conf.{link.interface}.optimistic_dad=1"
         yield f"sysctl net.ipv6.conf.{link.interface}.use_optimistic=1"
         yield f"tc qdisc add dev {link.interface} clsact"
-        yield f"# there, packets with a type 2 routing header are redirected to {device}-in"
+        yield (
+            "# there, packets with a type 2 routing header or a mobility header are redirected"
+            f" to {device}-in"
+        )
+        if link.home and configuration.mobile_node.at_home is not AtHome.FOREIGN:
+            yield (
+                f"# if a router advertises {network} there, and where it may be defended:"
+                f" ip -6 address add {home_address}/128 dev {link.interface}, and routes by it"
+            )
         for rule in sorted(uplink_rules(number, state), key=lambda each: str(each.source)):
             yield _rule(rule)
         for route in sorted(uplink_routes(number, state), key=lambda each: each.metric):
