@@ -43,6 +43,13 @@ class EchoResult:
             for sent, received in zip(self.sent_s, self.received_s, strict=True)
         )
 
+    def lost_between(self, start_s: float, end_s: float) -> int:
+        """Return how many answers are missing to requests sent in an interval."""
+        return sum(
+            received is None and start_s <= sent < end_s
+            for sent, received in zip(self.sent_s, self.received_s, strict=True)
+        )
+
     def longest_silence(self, start_s: float = 0.0) -> float:
         """Return the longest time without an answer that ended after `start_s`, in seconds.
 

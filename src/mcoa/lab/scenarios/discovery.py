@@ -16,7 +16,6 @@ from mcoa.lab.capture import Tap
 from mcoa.lab.demo_events import Built, Found, StepBegan
 from mcoa.lab.demo_result import Claim, JsonValue
 from mcoa.lab.home_lan import LAN
-from mcoa.lab.meters.results import EchoResult
 from mcoa.lab.namespaces import LabError, environment
 from mcoa.lab.nodes import (
     AGENT,
@@ -27,7 +26,7 @@ from mcoa.lab.nodes import (
 )
 from mcoa.lab.recorder import Recorded, Recorder
 from mcoa.lab.scenarios.proof import Proof, Proven, ScenarioEvent
-from mcoa.lab.scenarios.stage import ECHO_INTERVAL_S, HomeTopology, Stage, set_stage
+from mcoa.lab.scenarios.stage import HomeTopology, Stage, gap_ms, set_stage
 from mcoa.lab.sightings import ICMPV6, header_chain
 from mcoa.lab.topology import CORRESPONDENT, HOME_AGENT
 
@@ -139,8 +138,8 @@ class _Play:
         code = self._operator("switch", str(stage.home_address), "--to", str(target))
         # What was revoked was revoked by the other agent.
         stage.until_registered(*stage.foreign_links, agent=AGENT)
-        gap_ms = _gap_ms(train.result(), switched_s)
-        self._figures["gap_on_switch_ms"] = round(gap_ms, 1)
+        silence_ms = gap_ms(train.result(), switched_s)
+        self._figures["gap_on_switch_ms"] = round(silence_ms, 1)
         self._claim(
             "`mcoa binding switch --to` has it register there, and nothing is left here",
             holds=code == 0 and self._peer() == str(target) and not stage.held(SECOND),
@@ -148,9 +147,9 @@ class _Play:
         self._claim(
             "traffic goes on once that agent has made sure that nobody has the address:"
             " a second",
-            holds=gap_ms <= _LONGEST_SWITCH_MS,
+            holds=silence_ms <= _LONGEST_SWITCH_MS,
         )
-        yield Found(sentence=f"echo silent for {gap_ms:.0f} ms")
+        yield Found(sentence=f"echo silent for {silence_ms:.0f} ms")
 
     def _lose(self) -> Iterator[ScenarioEvent]:
         stage = self._stage
@@ -202,7 +201,3 @@ def _icmpv6(recorded: Recorded) -> bytes | None:
 
 def _addresses(reply: bytes) -> list[IPv6Address]:
     return [IPv6Address(reply[at : at + 16]) for at in range(8, len(reply) - 15, 16)]
-
-
-def _gap_ms(train: EchoResult, start_s: float) -> float:
-    return max(0.0, train.longest_silence(start_s) - ECHO_INTERVAL_S) * 1000

@@ -12,10 +12,9 @@ from mcoa.engine.policy import AtHome
 from mcoa.lab.demo_events import Built, Found, StepBegan
 from mcoa.lab.demo_result import Claim, JsonValue
 from mcoa.lab.home_lan import NEIGHBOUR
-from mcoa.lab.meters.results import EchoResult
 from mcoa.lab.scenarios.acknowledged import first_acknowledgement
 from mcoa.lab.scenarios.proof import Proof, Proven, ScenarioEvent
-from mcoa.lab.scenarios.stage import ECHO_INTERVAL_S, HomeTopology, Stage, set_stage
+from mcoa.lab.scenarios.stage import HomeTopology, Stage, gap_ms, set_stage
 from mcoa.lab.topology import CORRESPONDENT
 
 NAME = "returning-home"
@@ -72,8 +71,8 @@ def _play(stage: Stage, which: HomeTopology) -> Iterator[ScenarioEvent]:
     is_proxied_again = stage.has_proxy()
     results = far.result(), near.result()
     streams = down.result(), up.result()
-    lost = [_lost(each, home_s - 0.5, left_s - 0.1) for each in results]
-    gaps_ms = [_gap_ms(each, left_s) for each in results]
+    lost = [each.lost_between(home_s - 0.5, left_s - 0.1) for each in results]
+    gaps_ms = [gap_ms(each, left_s) for each in results]
     yield Found(sentence=f"echo silent for {gaps_ms[0]:.0f} ms when it was unplugged")
     early = [
         each for each in announced if acknowledgement is None or each.time_s < acknowledgement
@@ -122,14 +121,3 @@ def _play(stage: Stage, which: HomeTopology) -> Iterator[ScenarioEvent]:
         "announcements": len(announced),
     }
     yield Proven(proof=Proof(scenario=NAME, claims=claims, figures=figures))
-
-
-def _lost(train: EchoResult, start_s: float, end_s: float) -> int:
-    return sum(
-        received is None and start_s <= sent < end_s
-        for sent, received in zip(train.sent_s, train.received_s, strict=True)
-    )
-
-
-def _gap_ms(train: EchoResult, start_s: float) -> float:
-    return max(0.0, train.longest_silence(start_s) - ECHO_INTERVAL_S) * 1000

@@ -21,10 +21,10 @@ from mcoa.lab.scenarios.acknowledged import first_acknowledgement
 from mcoa.lab.scenarios.neighbour_discovery import NeighbourMessage
 from mcoa.lab.scenarios.proof import Proof, Proven, ScenarioEvent
 from mcoa.lab.scenarios.stage import (
-    ECHO_INTERVAL_S,
     STREAM_PORT,
     HomeTopology,
     Stage,
+    gap_ms,
     set_stage,
 )
 from mcoa.lab.sightings import Flow
@@ -62,17 +62,13 @@ class _Round:
     @property
     def lost(self) -> int:
         """Echoes lost while it was plugged in and stayed."""
-        return sum(
-            received is None and self.plugged_s - 0.5 <= sent < self.unplugged_s - 0.1
-            for train in self.trains
-            for sent, received in zip(train.sent_s, train.received_s, strict=True)
-        )
+        stay_s = self.plugged_s - 0.5, self.unplugged_s - 0.1
+        return sum(train.lost_between(*stay_s) for train in self.trains)
 
     @property
-    def gap_ms(self) -> float:
+    def longest_gap_ms(self) -> float:
         """The longest silence of a train when it was unplugged."""
-        silences = (train.longest_silence(self.unplugged_s) for train in self.trains)
-        return max(0.0, max(silences) - ECHO_INTERVAL_S) * 1000
+        return max(gap_ms(train, self.unplugged_s) for train in self.trains)
 
     def over(self, interfaces: tuple[str, ...], way: str) -> int:
         """Return how many TCP flows went over any of these links on this way."""
@@ -203,7 +199,7 @@ def _claims(which: HomeTopology, seen: _Round, foreign: tuple[str, ...]) -> Iter
     yield Claim(
         sentence=f"{seen.kind}: unplugged, it goes on over visited links within"
         f" {_LONGEST_GAP_MS:.0f} ms, and the agent alone answers for it",
-        holds=seen.gap_ms <= _LONGEST_GAP_MS and seen.is_clean_after,
+        holds=seen.longest_gap_ms <= _LONGEST_GAP_MS and seen.is_clean_after,
     )
 
 
@@ -255,7 +251,7 @@ def _figures(seen: _Round, foreign: tuple[str, ...]) -> dict[str, JsonValue]:
             "visited": {way: seen.over(foreign, way) for way in ("up", "down")},
         },
         "lost_on_arrival": seen.lost,
-        "gap_on_leaving_ms": round(seen.gap_ms, 1),
+        "gap_on_leaving_ms": round(seen.longest_gap_ms, 1),
     }
 
 

@@ -189,6 +189,11 @@ class Stage:
         return str(self.home_address) in listed
 
 
+def gap_ms(train: EchoResult, start_s: float) -> float:
+    """Return the longest silence of a train after a moment, less its interval."""
+    return max(0.0, train.longest_silence(start_s) - ECHO_INTERVAL_S) * 1000
+
+
 @contextmanager
 def set_stage(
     which: HomeTopology,
