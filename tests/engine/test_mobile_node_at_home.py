@@ -1,5 +1,7 @@
 """RFC 5648 §5.5, §5.6: the mobile node on its home link, with and without visited ones."""
 
+from ipaddress import IPv6Address
+
 import pytest
 
 from engine.bench_of_node import AGENT, HOME, LTE, MAC, SAT, WIFI, Bench
@@ -445,3 +447,36 @@ def test_what_is_home_already_may_be_refreshed_by_any_link(abroad: Bench) -> Non
     abroad.advance(90.0)
     sources = {each.envelope.source for each in abroad.updates[-3:]}
     assert len(sources) > 1
+
+
+@pytest.mark.requirement("S5.6.3-01")
+def test_a_home_link_that_does_not_answer_holds_nothing_else_up(abroad: Bench) -> None:
+    abroad.home("lte")
+    assert abroad.updates[-1].envelope.source == HOME
+    abroad.link("wifi", IPv6Address("2001:db8:b::2"))
+    assert abroad.said() == {2: IPv6Address("2001:db8:b::2")}
+    assert abroad.updates[-1].envelope.link in {"wifi", "sat"}
+    abroad.answer()
+    assert abroad.said() == {1: HOME}
+    assert abroad.updates[-1].envelope.source == HOME
+
+
+def test_a_node_that_starts_at_home_registers_what_is_sure_first() -> None:
+    bench = Bench()
+    bench.home("lte")
+    bench.link("wifi", WIFI)
+    bench.link("sat", SAT)
+    bench.advance(1.0)
+    assert bench.said() == {2: WIFI, 3: SAT}
+    assert bench.overwrote
+    bench.answer()
+    assert bench.said() == {1: HOME}
+    bench.answer(NO_DEFENCE, options={1: NO_DEFENCE})
+    assert bench.usable() == {1: HOME, 2: WIFI, 3: SAT}
+
+
+def test_a_node_that_has_nothing_but_its_home_link_registers_that() -> None:
+    bench = Bench()
+    bench.home("lte")
+    bench.advance(1.0)
+    assert bench.said() == {1: HOME}

@@ -284,6 +284,7 @@ class Registrar:
             now=now,
             company_s=_COMPANY * self._policy.lifetime_s,
             left_home=self._home.was_left,
+            home_is_proven=self._home_is_proven(),
         )
 
     def _retransmit(self, now: float) -> list[Action]:
@@ -304,7 +305,10 @@ class Registrar:
     def _is_unproven_home(self) -> bool:
         """Tell whether the update under way binds a home link over which nothing came yet."""
         names_home = self.outstanding is not None and self.outstanding.wish.names_home
-        return names_home and any(e.home and not e.is_usable for e in self.update_list)
+        return names_home and not self._home_is_proven()
+
+    def _home_is_proven(self) -> bool:
+        return all(entry.is_usable for entry in self.update_list if entry.home)
 
     def _doubt_home(self, now: float) -> list[Action]:
         """Do without the home link for a while: the agent does not seem to be there.
@@ -324,7 +328,7 @@ class Registrar:
         if len(wish.items) == 1 and not wish.deregisters:
             entry = self.update_list.get(wish.items[0].bid)
         own = None if entry is None else entry.wanted
-        if wish.names_home and any(e.home and not e.is_usable for e in self.update_list):
+        if wish.names_home and not self._home_is_proven():
             return self._policy.home_address  # what answers there is the home link
         return self._attached.source_of(wish, own, attempt)
 

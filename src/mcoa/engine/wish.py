@@ -68,6 +68,7 @@ def next_wish(
     now: float,
     company_s: float = 0.0,
     left_home: bool = False,
+    home_is_proven: bool = True,
 ) -> Wish | None:
     """Return what to tell the agent, or None when it knows all.
 
@@ -78,10 +79,18 @@ def next_wish(
     `company_s` anyway comes along, so that refreshes fall together, and the home link always
     does: an update without it would end it (§5.6.5).
 
+    A home link that is not proven yet (`home_is_proven`) waits until nothing else is to be said:
+    a router that lies about it must not hold up the others.
+
     First comes the first address of each link: an agent takes so many bindings and no more,
     and a link with a dozen prefixes must not use up the share of all others.
     """
     entries = sorted(registrations, key=lambda entry: entry.slot)
+    if not home_is_proven:
+        abroad = [entry for entry in entries if not entry.home]
+        has_more = afresh or left_home or any(entry.is_due(now) for entry in abroad)
+        if has_more and any(entry.wanted is not None for entry in abroad):
+            entries = abroad
     due = [entry for entry in entries if entry.is_due(now)]
     leftover = [entry for entry in entries if entry.is_leftover(now)]
     speakable = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
