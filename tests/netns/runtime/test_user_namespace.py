@@ -34,7 +34,7 @@ def test_the_same_claims_hold_without_privileges(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         cwd=HERE.parents[2],
         env=environment() | {NESTED: "1", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)},
     )
