@@ -1,12 +1,13 @@
 """A node attached to a network by its interface `wwan0`, each in a namespace."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mcoa.lab.namespaces import Namespace
+from mcoa.lab.namespaces import Namespace, run
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -28,6 +29,17 @@ class Pair:
                 return await scenario()
 
         return self.node.call(lambda: asyncio.run(bounded()))
+
+    def wait_for_carrier(self) -> None:
+        """Wait until both ends are up: a busy kernel is late to find that a cable is there."""
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            ends = ((self.node, "wwan0"), (self.net, "acc0"))
+            listings = [run("ip", "-n", n.full_name, "link", "show", name) for n, name in ends]
+            if all(" state UP " in listing for listing in listings):
+                return
+            time.sleep(0.01)
+        raise AssertionError("no carrier")
 
     def address(self) -> None:
         """Give both ends addresses of 2001:db8:a::/64, and the node a way out."""

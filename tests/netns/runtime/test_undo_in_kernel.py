@@ -37,6 +37,7 @@ def settle(pair: Pair) -> None:
     """Give the node all that comes by itself beforehand, so that only ours differs."""
     pair.node.sysctl(conf__wwan0__accept_dad=0, conf__wwan0__router_solicitations=0)
     pair.node.ip("link set wwan0 down", "link set wwan0 up")
+    pair.wait_for_carrier()
     pair.address()
 
 
