@@ -1,5 +1,7 @@
 """Stands in for both daemons: the home address moves by kernel routes, over all live links."""
 
+import time
+
 from mcoa.lab.namespaces import run
 from mcoa.lab.topology import CORE, MOBILE_NODE, Network
 
@@ -56,7 +58,17 @@ class KernelNodes:
             self._route(wanted)
         return wanted
 
+    def _wait_for_gateways(self, names: tuple[str, ...]) -> None:
+        """Wait until the kernel knows the gateways, which after a cut it hears of anew."""
+        where = ("ip", "-n", self._network[MOBILE_NODE].full_name, "-6", "neigh", "show")
+        end = time.monotonic() + 5
+        for name in names:
+            gateway = (self._gateways[name], "dev", name)
+            while "lladdr" not in run(*where, *gateway) and time.monotonic() < end:
+                time.sleep(0.02)
+
     def _route(self, names: tuple[str, ...]) -> None:
+        self._wait_for_gateways(names)
         topology = self._network.topology
         links = [topology.link(name) for name in names]
         down = [f"nexthop via {self._transit(link.bid)} weight 1" for link in links]
