@@ -5,7 +5,19 @@ from ipaddress import IPv6Address
 
 from mcoa.dataplane.counters import DropReason, Snapshot
 from mcoa.engine.actions import Report
-from mcoa.runtime.log import EventLog
+from mcoa.runtime.log import EventLog, Level
+
+_ORDINARY = frozenset(
+    {
+        "bindings-revoked",
+        "home-agent-changed",
+        "home-agent-switch",
+        "home-agents-discovered",
+        "home-link-found",
+        "home-link-left",
+        "home-prefixes-told",
+    }
+)
 
 
 class Events:
@@ -20,6 +32,7 @@ class Events:
         self.counts[report.event] += 1
         self.log.remote(
             report.event,
+            level=Level.INFO if report.event in _ORDINARY else Level.WARNING,
             home_address=report.home_address,
             detail=report.detail or None,
         )
