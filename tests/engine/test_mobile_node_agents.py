@@ -231,6 +231,44 @@ def test_rfc5648_5_7_an_agent_without_bids_is_left_for_one_with(
     assert choosy.said() == {1: LTE, 2: WIFI, 3: SAT}
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        Status.ADMINISTRATIVELY_PROHIBITED,
+        Status.INSUFFICIENT_RESOURCES,
+        Status.HOME_REGISTRATION_NOT_SUPPORTED,
+        Status.NOT_HOME_SUBNET,
+    ],
+)
+def test_an_agent_that_does_not_serve_us_is_left_for_another(
+    choosy: Bench, status: Status
+) -> None:
+    choosy.all_links()
+    choosy.answer(status)
+    assert choosy.updates[-1].envelope.destination == SECOND
+    choosy.answer(status)
+    number = len(choosy.updates)
+    choosy.advance(5.0)
+    assert len(choosy.updates) == number  # neither does: it is asked again in a while
+
+
+def test_one_that_refuses_a_single_binding_is_kept(choosy: Bench) -> None:
+    choosy.all_links()
+    options = {1: Status.ACCEPTED, 2: Status.INSUFFICIENT_RESOURCES, 3: Status.ACCEPTED}
+    choosy.answer(Status.MCOA_NOTCOMPLETE, options=options)
+    choosy.advance(5.0)
+    assert choosy.node.home_agent == AGENT
+    assert choosy.usable() == {1: LTE, 3: SAT}
+
+
+def test_a_seeker_that_is_refused_everywhere_does_not_ask_like_mad(seeker: Bench) -> None:
+    reply(seeker, identifier_of(asked(seeker)), SECOND)
+    seeker.advance(1.0)
+    seeker.answer(Status.ADMINISTRATIVELY_PROHIBITED)
+    actions = seeker.advance(5.0)
+    assert not [each for each in actions if isinstance(each, Send)]
+
+
 @pytest.mark.requirement("S5.7-05")
 def test_where_no_agent_knows_bids_one_binding_has_to_do(choosy: Bench) -> None:
     choosy.all_links()

@@ -232,11 +232,13 @@ class MobileNode:
             case News.LEFT:
                 self._step = None if self.is_stopping else _Step.CHANGE
                 return not self.is_stopping
-            case News.SILENT:
+            case News.SILENT | News.REFUSES:
                 agents.avoid(now)
             case News.WITHOUT_IDENTIFIERS | News.BOUND_ONE_ADDRESS:
                 agents.lacks_identifiers()
-        changes = agents.better(now) is not None or agents.must_discover(now)
+        # Who refuses would be found again, and refuse again, as fast as packets travel.
+        may_look = news is not News.REFUSES and agents.must_discover(now)
+        changes = agents.better(now) is not None or may_look
         if self.is_stopping or not changes:
             return False
         # What an agent has bound is undone first: one alone can defend a home address.

@@ -39,6 +39,16 @@ _COMPANY = 0.4
 _BOTH_PROHIBITED = BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
 _ASK_FOR_PREFIXES = BindingStatus.ACCEPTED_PREFIX_DISCOVERY_NECESSARY
 
+# What no other update to the same agent would change.
+_NOT_SERVED = frozenset(
+    {
+        BindingStatus.ADMINISTRATIVELY_PROHIBITED,
+        BindingStatus.INSUFFICIENT_RESOURCES,
+        BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED,
+        BindingStatus.NOT_HOME_SUBNET,
+    }
+)
+
 # One copy may be lost; when two were not answered, somebody should know.
 _SILENT_ATTEMPTS = 2
 
@@ -52,6 +62,7 @@ class News(Enum):
     """What whoever chose this agent should know of it."""
 
     SILENT = "it has not answered several copies"
+    REFUSES = "it does not serve us, whatever we ask for"
     WITHOUT_IDENTIFIERS = "it knows no Binding Identifier, or may not use it"
     BOUND_ONE_ADDRESS = "it knows none either, and has bound one care-of address"
     LEFT = "it holds nothing of us any more, as was wanted"
@@ -363,6 +374,10 @@ class Registrar:
             news = News.BOUND_ONE_ADDRESS if has_bound else News.WITHOUT_IDENTIFIERS
             if self._told(news, now):
                 return []
+        holds_nothing = all(entry.held is None for entry in self.update_list)
+        is_refused = holds_nothing and reading.status in _NOT_SERVED
+        if is_refused and self._told(News.REFUSES, now):
+            return []
         reports = self._apply(reading, outstanding, now)
         if self._is_ending and self.is_empty:
             self._arm_upkeep(now)
