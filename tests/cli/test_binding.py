@@ -1,58 +1,34 @@
 """`mcoa binding` against a socket that answers like a home agent."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.fake_daemon import FakeDaemon
 from mcoa.cli import binding
 from mcoa.cli.entry import run
 
 HOME = "2001:db8:1::100"
 
 
-class FakeAgent:
-    """Answers as it is told, and keeps the requests; `bound` is what is left after a while."""
+class FakeAgent(FakeDaemon):
+    """A home agent; `bound` is what is bound at one look after another."""
 
     def __init__(self, path: Path) -> None:
-        self.requests: list[dict[str, Any]] = []
         self.bound: list[list[int]] = [[1, 2], [2]]
         self.error: str | None = None
-        self._path = path
-        self._is_stopping = False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        super().__init__(path, self._say)
 
-    def _serve(self) -> None:
-        while not self._is_stopping:
-            connection, _ = self._listener.accept()
-            with connection, connection.makefile("rb") as lines:
-                if line := lines.readline():
-                    answer = self._answer(json.loads(line))
-                    connection.sendall(json.dumps(answer).encode() + b"\n")
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.requests.append(request)
+    def _say(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.error is not None:
             return {"error": self.error, "hint": "do otherwise"}
         if request["command"] == "bindings":
             bids = self.bound.pop(0) if len(self.bound) > 1 else self.bound[0]
             return {"home_address": HOME, "bids": bids}
         return {"home_address": HOME, "bids": request.get("bids") or [1, 2]}
-
-    def stop(self) -> None:
-        self._is_stopping = True
-        with socket.socket(socket.AF_UNIX) as last:
-            last.connect(str(self._path))
-        self._thread.join()
-        self._listener.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cli.fake_daemon import FakeDaemon
 from mcoa.cli.entry import Settings, mcoa, run
 
 STATUS: dict[str, Any] = {
@@ -20,39 +20,6 @@ STATUS: dict[str, Any] = {
     "uptime_s": 1,
     "bindings": [],
 }
-
-
-class FakeDaemon:
-    """Answers every request with one status, and keeps the requests."""
-
-    def __init__(self, path: Path, status: dict[str, Any]) -> None:
-        self.requests: list[Any] = []
-        self._status = status
-        self._stopping = False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection, connection.makefile("rb") as lines:
-                line = lines.readline()
-                if self._stopping:
-                    return
-                if not line:
-                    continue  # somebody looked whether we live
-                self.requests.append(json.loads(line))
-                connection.sendall(json.dumps(self._status).encode() + b"\n")
-
-    def stop(self, path: Path) -> None:
-        self._stopping = True
-        with socket.socket(socket.AF_UNIX) as last:
-            last.connect(str(path))
-        self._thread.join()
-        self._listener.close()
 
 
 @pytest.fixture
@@ -66,9 +33,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def daemon(directory: Path) -> Iterator[FakeDaemon]:
     path = directory / "van.sock"
-    fake = FakeDaemon(path, STATUS)
+    fake = FakeDaemon(path, lambda _request: STATUS)
     yield fake
-    fake.stop(path)
+    fake.stop()
 
 
 @pytest.mark.parametrize("arguments", [[], ["show"], ["show", "--node", "van"]])

@@ -50,13 +50,8 @@ def revoke(
     asked = request(
         socket, {"command": "revoke", "home_address": home_address, "bids": list(bids)}
     )
-    gone = _wait(socket, asked, "revoke")
     names = ", ".join("-" if bid is None else str(bid) for bid in asked["bids"])
-    if as_json:
-        click.echo(json.dumps({**asked, "revoked": gone}))
-    elif gone:
-        click.echo(f"revoked: {asked['home_address']} BID {names}")
-    if not gone:
+    if not _tell(asked, _wait(socket, asked, "revoke"), "revoked", f"BID {names}", as_json):
         raise CommandError(
             f"BID {names} of {asked['home_address']} is bound still, or again",
             "another update of the mobile node came in between; try once more",
@@ -89,17 +84,23 @@ def switch(
         socket,
         {"command": "switch", "home_address": home_address, "home_agents": list(home_agents)},
     )
-    gone = _wait(socket, asked, "switch")
-    if as_json:
-        click.echo(json.dumps({**asked, "switched": gone}))
-    elif gone:
-        click.echo(f"switched: {asked['home_address']} has de-registered here")
-    if not gone:
+    if not _tell(
+        asked, _wait(socket, asked, "switch"), "switched", "is gone from here", as_json
+    ):
         raise CommandError(
             f"{asked['home_address']} has not left within {_PATIENCE_S['switch']:.0f} s",
             "it keeps its bindings here; is it allowed to obey what is not protected?",
         )
     return ExitCode.OK
+
+
+def _tell(asked: dict[str, Any], gone: bool, what: str, more: str, as_json: bool) -> bool:
+    """Print the result, as JSON whatever it is, and as words if it is good; return it."""
+    if as_json:
+        click.echo(json.dumps({**asked, what: gone}))
+    elif gone:
+        click.echo(f"{what}: {asked['home_address']} {more}")
+    return gone
 
 
 def _wait(socket: Path, asked: dict[str, Any], command: str) -> bool:

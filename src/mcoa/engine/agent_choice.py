@@ -1,7 +1,7 @@
 """Which home agent a mobile node registers with, out of those it knows (RFC 5648 §5.7)."""
 
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import Enum, IntEnum
 from ipaddress import IPv6Address
 
 from mcoa.engine.addresses import is_unicast_routable
@@ -11,6 +11,17 @@ AVOIDED_S = 60.0
 """How long an agent that did not do is not tried again while there are others."""
 
 _MOST_AGENTS = 64  # anybody may answer a discovery request
+
+
+class News(Enum):
+    """What is to be known of the agent in use by whoever chose it."""
+
+    SILENT = "it has not answered several copies"
+    REFUSES = "it does not serve us, whatever we ask for"
+    WITHOUT_IDENTIFIERS = "it knows no Binding Identifier, or may not use it"
+    BOUND_ONE_ADDRESS = "it knows none either, and has bound one care-of address"
+    LEFT = "it holds nothing of us any more, as was wanted"
+    PREFIXES_CHANGED = "it wants to be asked for the prefixes of the home link"
 
 
 class _Standing(IntEnum):

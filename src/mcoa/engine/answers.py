@@ -31,6 +31,16 @@ _PROOF_OF_MCOA = frozenset(
     }
 )
 
+# What no other update to the same agent would change.
+_NOT_SERVED = frozenset(
+    {
+        BindingStatus.ADMINISTRATIVELY_PROHIBITED,
+        BindingStatus.INSUFFICIENT_RESOURCES,
+        BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED,
+        BindingStatus.NOT_HOME_SUBNET,
+    }
+)
+
 # For a de-registration these mean that there is nothing left to delete.
 _GONE_ALREADY = frozenset(
     {BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE, BindingStatus.MCOA_UNKNOWN_COA}
@@ -65,6 +75,11 @@ class Reading:
     peer_made_plain_binding: bool = False
     overwrite_next: bool = False
     advice_s: int | None = None
+
+    @property
+    def refuses_node(self) -> bool:
+        """True when the agent serves this mobile node with nothing at all."""
+        return self.status in _NOT_SERVED
 
 
 class SentUpdate(Protocol):

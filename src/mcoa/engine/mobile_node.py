@@ -21,12 +21,12 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
-from mcoa.engine.agent_choice import AgentChoice
+from mcoa.engine.agent_choice import AgentChoice, News
 from mcoa.engine.agent_discovery import AgentDiscovery
 from mcoa.engine.attachments import Attachments
 from mcoa.engine.policy import MobileNodePolicy
 from mcoa.engine.prefix_discovery import PrefixDiscovery
-from mcoa.engine.registrar import MAX_BINDACK_TIMEOUT_S, News, Registrar
+from mcoa.engine.registrar import MAX_BINDACK_TIMEOUT_S, Registrar
 from mcoa.engine.returning_home import Presence
 from mcoa.engine.revocation import revoke
 from mcoa.engine.updates import Outstanding

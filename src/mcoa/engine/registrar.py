@@ -17,6 +17,7 @@ from mcoa.binding.timers import TimerTable
 from mcoa.binding.update_list import UpdateList
 from mcoa.engine import answers, offers
 from mcoa.engine.actions import Action, Announce, Envelope, Report, Send
+from mcoa.engine.agent_choice import News
 from mcoa.engine.attachments import Attachments
 from mcoa.engine.pace import Pace
 from mcoa.engine.policy import AtHome, MobileNodePolicy
@@ -39,16 +40,6 @@ _COMPANY = 0.4
 _BOTH_PROHIBITED = BindingStatus.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
 _ASK_FOR_PREFIXES = BindingStatus.ACCEPTED_PREFIX_DISCOVERY_NECESSARY
 
-# What no other update to the same agent would change.
-_NOT_SERVED = frozenset(
-    {
-        BindingStatus.ADMINISTRATIVELY_PROHIBITED,
-        BindingStatus.INSUFFICIENT_RESOURCES,
-        BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED,
-        BindingStatus.NOT_HOME_SUBNET,
-    }
-)
-
 # One copy may be lost; when two were not answered, somebody should know.
 _SILENT_ATTEMPTS = 2
 
@@ -56,17 +47,6 @@ _SILENT_ATTEMPTS = 2
 _ATTEMPTS_AN_AGENT = 3
 
 _HOME_QUIET_S = 20.0
-
-
-class News(Enum):
-    """What whoever chose this agent should know of it."""
-
-    SILENT = "it has not answered several copies"
-    REFUSES = "it does not serve us, whatever we ask for"
-    WITHOUT_IDENTIFIERS = "it knows no Binding Identifier, or may not use it"
-    BOUND_ONE_ADDRESS = "it knows none either, and has bound one care-of address"
-    LEFT = "it holds nothing of us any more, as was wanted"
-    PREFIXES_CHANGED = "it wants to be asked for the prefixes of the home link"
 
 
 class _Timer(Enum):
@@ -375,8 +355,7 @@ class Registrar:
             if self._told(news, now):
                 return []
         holds_nothing = all(entry.held is None for entry in self.update_list)
-        is_refused = holds_nothing and reading.status in _NOT_SERVED
-        if is_refused and self._told(News.REFUSES, now):
+        if holds_nothing and reading.refuses_node and self._told(News.REFUSES, now):
             return []
         reports = self._apply(reading, outstanding, now)
         if self._is_ending and self.is_empty:

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.sockets import IcmpPacket, IcmpSocket, PacketSender, endpoint
-from mcoa.wire.icmpv6 import emit_icmpv6, parse_icmpv6
+from mcoa.wire.icmpv6 import Icmpv6Message, emit_icmpv6, parse_icmpv6
 from mcoa.wire.icmpv6_neighbor import NeighborAdvertisement, NeighborSolicitation
 from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.neighbor_discovery import (
@@ -37,6 +37,20 @@ _HEARD = (Icmpv6Type.NEIGHBOR_SOLICITATION, Icmpv6Type.NEIGHBOR_ADVERTISEMENT)
 def solicited_node_group(address: IPv6Address) -> IPv6Address:
     """Return the multicast group where neighbours look for `address` (RFC 4291 §2.7.1)."""
     return IPv6Address(bytes.fromhex("ff0200000000000000000001ff") + address.packed[13:])
+
+
+def emit_on_link(
+    message: Icmpv6Message, source: IPv6Address, destination: IPv6Address
+) -> bytes:
+    """Return the packet of a message that does not leave its link (RFC 4861 §4)."""
+    packet = Ipv6Packet(
+        source=source,
+        destination=destination,
+        protocol=_ICMPV6,
+        payload=emit_icmpv6(message, source.packed, destination.packed),
+        hop_limit=HOP_LIMIT,
+    )
+    return emit_packet(packet)
 
 
 class Neighbours:
@@ -130,14 +144,8 @@ class Neighbours:
         source: IPv6Address,
         destination: IPv6Address,
     ) -> int:
-        packet = Ipv6Packet(
-            source=source,
-            destination=destination,
-            protocol=_ICMPV6,
-            payload=emit_icmpv6(message, source.packed, destination.packed),
-            hop_limit=HOP_LIMIT,
-        )
-        return self._sender.send(emit_packet(packet), endpoint(destination, self._index))
+        packet = emit_on_link(message, source, destination)
+        return self._sender.send(packet, endpoint(destination, self._index))
 
     def _heard(self, packets: list[IcmpPacket]) -> None:
         for packet in packets:

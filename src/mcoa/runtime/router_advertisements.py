@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from mcoa.runtime.neighbours import HOP_LIMIT
+from mcoa.runtime.neighbours import HOP_LIMIT, emit_on_link
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.sockets import IcmpPacket, IcmpSocket, PacketSender, endpoint
-from mcoa.wire.icmpv6 import ICMPV6, emit_icmpv6, parse_icmpv6
+from mcoa.wire.icmpv6 import parse_icmpv6
 from mcoa.wire.icmpv6_neighbor import RouterAdvertisement, RouterSolicitation
-from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.neighbor_discovery import (
     HomeAgentInformation,
     PrefixInformation,
@@ -65,22 +64,7 @@ class Heard:
 
 def solicitation(source: IPv6Address) -> bytes:
     """Return the packet that asks all routers of a link to tell of themselves."""
-    return _packet(RouterSolicitation(), source, ALL_ROUTERS)
-
-
-def _packet(
-    message: RouterSolicitation | RouterAdvertisement,
-    source: IPv6Address,
-    destination: IPv6Address,
-) -> bytes:
-    packet = Ipv6Packet(
-        source=source,
-        destination=destination,
-        protocol=ICMPV6,
-        payload=emit_icmpv6(message, source.packed, destination.packed),
-        hop_limit=HOP_LIMIT,
-    )
-    return emit_packet(packet)
+    return emit_on_link(RouterSolicitation(), source, ALL_ROUTERS)
 
 
 class RouterListener:
@@ -125,7 +109,7 @@ class RouterListener:
         destination: IPv6Address,
     ) -> int:
         """Send a message to a group of the link; returns 0 or an errno."""
-        packet = _packet(message, source, destination)
+        packet = emit_on_link(message, source, destination)
         return self._sender.send(packet, endpoint(destination, self._index))
 
     def close(self) -> None:

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from decode.agreement import compare, descriptions
 from decode.captures import ETHERNET, pcap
@@ -65,7 +63,7 @@ class Sighting(Recorded):
         return bool(chain & {MOBILITY, ROUTING, DESTINATION_OPTIONS})
 
 
-class Wire:
+class Wire(Recorder):
     """Records at every access router's radio, and at the agent's home link."""
 
     def __init__(self, network: Network) -> None:
@@ -74,19 +72,7 @@ class Wire:
             for link in network.topology.links
         ]
         taps.append(Tap(namespace=network[HOME_AGENT].path, interface="eth0", label=HOME_LINK))
-        self._recorder = Recorder(taps)
-
-    def __enter__(self) -> Self:
-        self._recorder.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._recorder.__exit__(kind, error, traceback)
+        super().__init__(taps)
 
     def seen(self, since_s: float = 0.0) -> list[Sighting]:
         """Return what has passed since a moment of the real-time clock."""
@@ -97,7 +83,7 @@ class Wire:
                 time_s=each.time_s,
                 frame=each.frame,
             )
-            for each in self._recorder.seen(since_s)
+            for each in super().seen(since_s)
         ]
 
     def messages(self, since_s: float = 0.0) -> Iterator[tuple[Sighting, Message]]:
