@@ -157,7 +157,7 @@ def test_rfc6275_10_6_prefixes_are_told_with_their_lifetimes() -> None:
     ]
     assert told == [
         (AGENT, True, INFINITE, INFINITE),
-        (IPv6Address("2001:db8:2::"), False, 0, INFINITE),
+        (IPv6Address("2001:db8:2::"), False, 0, 7200),
         (IPv6Address("2001:db8:3::"), False, INFINITE, 500),
     ]
 

@@ -7,6 +7,9 @@ from mcoa.engine.policy import HomeAgentPolicy, HomePrefix
 from mcoa.wire.icmpv6_mobility import MobilePrefixAdvertisement, MobilePrefixSolicitation
 from mcoa.wire.neighbor_discovery import INFINITE, PrefixInformation
 
+DEPRECATED_VALID_S = 7200
+"""How long a prefix that is given up counts from each time it is told, if no end is set."""
+
 
 def advertise_prefixes(
     solicitation: MobilePrefixSolicitation,
@@ -32,14 +35,16 @@ def advertise_prefixes(
 
 def _information(prefix: HomePrefix, policy: HomeAgentPolicy, now: float) -> PrefixInformation:
     is_ours = policy.address in prefix.network
+    preferred_s = _left_s(prefix.preferred_until_s, now)
+    valid_s = _left_s(prefix.valid_until_s, now)
     return PrefixInformation(
         prefix=policy.address if is_ours else prefix.network.network_address,
         prefix_length=prefix.network.prefixlen,
         on_link=True,
         autonomous=prefix.network.prefixlen == 64,
         router_address=is_ours,
-        valid_lifetime_s=_left_s(prefix.valid_until_s, now),
-        preferred_lifetime_s=_left_s(prefix.preferred_until_s, now),
+        valid_lifetime_s=valid_s if preferred_s else min(valid_s, DEPRECATED_VALID_S),
+        preferred_lifetime_s=preferred_s,
     )
 
 

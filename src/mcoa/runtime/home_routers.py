@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
+from mcoa.engine.prefix_advertisement import DEPRECATED_VALID_S
 from mcoa.runtime.links import LinkState
 from mcoa.runtime.neighbours import ALL_NODES
 from mcoa.runtime.router_advertisements import Heard, RouterListener
@@ -29,7 +30,6 @@ LIFETIME_S = 30
 """Of what is advertised: who hears nothing for so long takes the agent for gone."""
 
 _ANSWER_WITHIN_S = 0.1  # MAX_RA_DELAY_TIME would be 0.5 (RFC 4861 §10)
-_DEPRECATED_VALID_S = 7200
 _MOST_ROUTERS = 64  # anybody on the link can make some up; one is enough to matter
 
 
@@ -68,7 +68,7 @@ def advertisement(
                 on_link=True,
                 autonomous=only_router,
                 router_address=is_ours,
-                valid_lifetime_s=_DEPRECATED_VALID_S if is_old else INFINITE,
+                valid_lifetime_s=DEPRECATED_VALID_S if is_old else INFINITE,
                 preferred_lifetime_s=0 if is_old else INFINITE,
             )
         )
