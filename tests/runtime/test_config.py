@@ -288,7 +288,7 @@ def test_a_key_of_another_table_is_sent_there() -> None:
         '"home_address" belongs to [mobile-node]'
     )
     problem = only_problem_of("quux = 1\n" + AGENT)
-    assert problem.hint.startswith("known here: name, security, ")
+    assert problem.hint.startswith("known here: name, device, ")
 
 
 def test_a_table_of_the_other_role_is_told_apart_from_a_misspelling() -> None:

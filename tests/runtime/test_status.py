@@ -95,6 +95,7 @@ def test_values_become_what_json_has() -> None:
             "last_status_phrase": "accepted (0)",
             "priority": None,
             "home": False,
+            "correspondent": None,
         }
     ]
 

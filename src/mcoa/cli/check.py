@@ -6,6 +6,7 @@ import click
 
 from mcoa.runtime.config import (
     Configuration,
+    CorrespondentConfiguration,
     HomeAgentConfiguration,
     MobileNodeConfiguration,
     load,
@@ -22,7 +23,8 @@ def check(file: Path) -> None:
     """
     configuration = load(file)
     click.echo(f"{file}: valid; {_summary(configuration)}")
-    click.echo("warning: security is none: signalling will not be protected", err=True)
+    if configuration.security == "none":
+        click.echo("warning: security is none: signalling will not be protected", err=True)
 
 
 def _summary(configuration: Configuration) -> str:
@@ -35,4 +37,8 @@ def _summary(configuration: Configuration) -> str:
             return (
                 f"mobile node {configuration.name}, {node.home_address} over {names}, "
                 f"lifetime {human_duration(node.lifetime_s)}"
+            )
+        case CorrespondentConfiguration(correspondent=settings):
+            return (
+                f"correspondent {configuration.name} on {', '.join(settings.interfaces or ())}"
             )

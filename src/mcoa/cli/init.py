@@ -6,7 +6,7 @@ from mcoa.runtime.samples import Role, sample
 
 
 @click.command
-@click.argument("role", type=click.Choice(["home-agent", "mobile-node"]))
+@click.argument("role", type=click.Choice(["home-agent", "mobile-node", "correspondent"]))
 def init(role: Role) -> None:
     """Print a commented configuration of a role, which explains every key.
 

@@ -71,6 +71,17 @@ def discovery(as_json: bool) -> ExitCode:
     return _prove(play, as_json=as_json)
 
 
+@lab.command(name="route-optimization")
+@AS_JSON
+def route_optimization(as_json: bool) -> ExitCode:
+    """Talk to a correspondent directly over three links, abroad and at home."""
+    from mcoa.lab.scenarios.route_optimization import (  # noqa: PLC0415
+        route_optimization as play,
+    )
+
+    return _prove(play, as_json=as_json)
+
+
 def _prove(play: Callable[[], Iterator[ScenarioEvent]], *, as_json: bool) -> ExitCode:
     console = Console(stderr=as_json)
     ground = find_ground()

@@ -27,6 +27,7 @@ class DropReason(StrEnum):
     CONGESTION = "congestion mark on a packet that does not know marks"
     ENCAPSULATION_LIMIT = "tunnel encapsulation limit used up"
     LOOP = "tunnel packet back at its entry"
+    NOT_BOUND = "home address is not bound to the source of the packet"
     NOT_SERVED = "no such service at this address"
 
 

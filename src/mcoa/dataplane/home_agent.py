@@ -36,10 +36,10 @@ from mcoa.dataplane.packet import (
     with_lower_hop_limit,
     with_outer_ecn,
 )
-from mcoa.dataplane.path import Path
+from mcoa.dataplane.path import Emit, Path
 from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
-from mcoa.dataplane.tunnel import Emit, TunnelEntry
+from mcoa.dataplane.tunnel import TunnelEntry
 from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
 from mcoa.wire.ipv6 import parse_packet
 from mcoa.wire.reader import ParseError

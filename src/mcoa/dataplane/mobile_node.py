@@ -1,15 +1,20 @@
 """The mobile node's forwarder: its own packets into tunnels, and out of them (RFC 6275 11.3).
 
+What goes to a correspondent that has bound the care-of address of the path goes there directly,
+with a Home Address option in place of a tunnel header. Which path that is, the table says for
+tunnels and for the direct way alike: a flow stays where it is when the tunnel gives way.
+
 The device takes what leaves from the home address; each path has sockets of its own, bound to
 its care-of address and link, so a path goes out of its link whatever the routes say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.direct import DirectExit, with_home_address, without_routing_header
 from mcoa.dataplane.icmp import ErrorSource
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
@@ -21,10 +26,21 @@ from mcoa.dataplane.packet import (
     tunnel_prefix,
     with_outer_ecn,
 )
+from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.table import ForwardingTable
-from mcoa.dataplane.tunnel import Emit, TunnelEntry
+from mcoa.dataplane.tunnel import TunnelEntry
+
+DIRECT: Final = b"direct"
+"""In the table, the home address of paths that lead to correspondents alone: those over visited
+links while all else uses the home link (RFC 5648 3, figure 2)."""
 
 _tunnel_header: Final = Struct("!4sH34s").pack
+_TOLD_EVERY_S: Final = 1.0
+_MOST_TOLD: Final = 4096
+
+
+def _nobody(_peer: bytes) -> None:
+    """Tell nobody who is talked to."""
 
 
 class MobileNodeForwarder:
@@ -32,6 +48,9 @@ class MobileNodeForwarder:
 
     Attributes:
         table: the paths and flows; to be kept up to date by the owner.
+        direct: by correspondent, the care-of addresses that it has bound; likewise.
+        used: told, once a second at most, to or from whom there are packets.
+        suspected: told, likewise, from whom packets come by tunnel that has something bound.
     """
 
     def __init__(
@@ -72,6 +91,10 @@ class MobileNodeForwarder:
         # As if from the tunnel's far end, not from itself.
         self._errors = errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
+        self.direct: Mapping[bytes, frozenset[bytes]] = {}
+        self.used: Callable[[bytes], object] = _nobody
+        self.suspected: Callable[[bytes], object] = _nobody
+        self._told: dict[bytes, float] = {}
         self._outbound = table.outbound
         self._inbound = table.inbound
         self._entry = TunnelEntry(
@@ -79,6 +102,14 @@ class MobileNodeForwarder:
         )
         self._home_link = OnLinkExit(
             emit=frame, answer=self._answer, errors=errors, drops=self._drops
+        )
+        self._straight = DirectExit(
+            insert=with_home_address,
+            emit=send,
+            answer=self._answer,
+            errors=ErrorSource(home_agent),
+            drops=self._drops,
+            rng=rng,
         )
 
     def change_agent(self, home_agent: bytes) -> None:
@@ -93,8 +124,9 @@ class MobileNodeForwarder:
         size = len(packet)
         if flow is not None and now < flow.fresh_until_s and size <= flow.path.room:
             path = flow.path
+            outer = self._directly(packet, path) if self.direct else b""
             refused = self._send(
-                path.path, _tunnel_header(packet[:4], size, path.prefix) + packet
+                path.path, outer or _tunnel_header(packet[:4], size, path.prefix) + packet
             )
             if not refused:
                 path.packets_out += 1
@@ -127,13 +159,37 @@ class MobileNodeForwarder:
             return
         self._out_of_tunnel(outer_source, bid, inner, traffic_class, now)
 
+    def from_capture(self, packet: bytes, bid: int, now: float) -> bool:
+        """Take a packet with a type 2 routing header that came to the care-of address of `bid`.
+
+        False for one that is not for the home address in just this way (RFC 6275 11.3.3).
+        """
+        inner = without_routing_header(packet)
+        if not inner or inner[24:40] != self._home_address:
+            return False
+        if not is_whole(inner) or not is_forwardable(inner):
+            self._drops.report(DropReason.MALFORMED, packet[8:24], inner[8:24], now)
+            return True
+        self._tell(inner[8:24], now)
+        self._learn(bid, inner, now)
+        self._write(inner)
+        return True
+
+    def into_tunnel(self, packet: bytes, link: str, now: float) -> None:
+        """Send signalling from the home address through the tunnel, over a link."""
+        for path in self.table.bindings.get(self._home_address, ()):
+            state = self.table.state(self._home_address, path.bid)
+            if state is not None and path.link == link and not path.home:
+                self._entry.send(state, packet, now)
+                return
+
     def packet_too_big(self, bid: int, mtu: int, quoted: bytes, now: float) -> None:
         """Take what the network said about a packet of path `bid`.
 
         The caller knows that the outer packet was ours: the kernel matched it with the path's
         socket. `quoted` is the start of the inner packet.
         """
-        state = self.table.state(self._home_address, bid)
+        state = self._state(bid)
         if state is None or len(quoted) < BASE_LENGTH or quoted[8:24] != self._home_address:
             return
         self._entry.relay_too_big(state, mtu, quoted, now)
@@ -165,14 +221,49 @@ class MobileNodeForwarder:
             self._drops.count(DropReason.NOT_FORWARDABLE)
             return
         key = self._classifier.key(packet)
+        self._tell(packet[24:40], now)
         path = self.table.route(self._home_address, key, now)
+        if packet[24:40] in self.direct:
+            # At home, packets to a correspondent may use what nothing else does.
+            other = self.table.route(DIRECT, key, now) or path
+            if (
+                other
+                and self._is_direct(packet, other)
+                and self._straight.send(other, packet, now)
+            ):
+                self._shorten(key, packet, other)
+                return
         if path is None:
             self._drops.count(DropReason.NO_BINDING)
             return
-        if key is not None:
-            self.table.shorten(self._home_address, key, outbound=shortcut(packet))
+        self._shorten(key, packet, path)
         exit_ = self._home_link if path.path.home else self._entry
         exit_.send(path, packet, now)
+
+    def _shorten(self, key: bytes | None, packet: bytes, path: PathState) -> None:
+        if key is not None and not path.path.direct_only:
+            self.table.shorten(self._home_address, key, outbound=shortcut(packet))
+
+    def _is_direct(self, packet: bytes, state: PathState) -> bool:
+        return state.path.care_of_address in self.direct.get(packet[24:40], ())
+
+    def _directly(self, packet: bytes, state: PathState) -> bytes:
+        """Return the direct packet of one that fits; empty where it takes the tunnel."""
+        if not self._is_direct(packet, state):
+            return b""
+        return with_home_address(packet, state.path.care_of_address)
+
+    def _tell(self, peer: bytes, now: float, *, by_tunnel: bool = False) -> None:
+        """Say that there are packets to or from somebody, not too often."""
+        if now - self._told.get(peer, -_TOLD_EVERY_S) < _TOLD_EVERY_S:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[peer] = now
+        if by_tunnel and peer in self.direct:
+            self.suspected(peer)
+        else:
+            self.used(peer)
 
     def _out_of_tunnel(
         self, outer_source: bytes, bid: int, inner: bytes, traffic_class: int, now: float
@@ -190,6 +281,7 @@ class MobileNodeForwarder:
         if not is_forwardable(inner):
             self._drops.report(DropReason.NOT_FORWARDABLE, outer_source, source, now)
             return
+        self._tell(source, now, by_tunnel=True)
         self._learn(bid, inner, now)
         marked = with_outer_ecn(inner, traffic_class & 3)
         if marked is None:
@@ -197,16 +289,22 @@ class MobileNodeForwarder:
         else:
             self._write(marked)
 
-    def _learn(self, bid: int, inner: bytes, now: float) -> None:
+    def _state(self, bid: int) -> PathState | None:
+        """Return a path, also one that leads to correspondents alone."""
         state = self.table.state(self._home_address, bid)
+        return state or self.table.state(DIRECT, bid)
+
+    def _learn(self, bid: int, inner: bytes, now: float) -> None:
+        state = self._state(bid)
         if state is None:
             return  # the path was given up while the packet was on its way
         state.packets_in += 1
         state.octets_in += len(inner)
         key = self._classifier.key(inner)
-        self.table.learn(self._home_address, key, bid, now)
-        if key is not None:
-            self.table.shorten(self._home_address, key, inbound=shortcut(inner))
+        home = DIRECT if state.path.direct_only else self._home_address
+        self.table.learn(home, key, bid, now)
+        if key is not None and home is not DIRECT:
+            self.table.shorten(home, key, inbound=shortcut(inner))
 
     def _answer(self, packet: bytes, _now: float) -> None:
         self._write(packet)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from mcoa.dataplane.counters import DropReason, Drops
 from mcoa.dataplane.icmp import ErrorSource
-from mcoa.dataplane.path import Path, PathState
+from mcoa.dataplane.path import Emit, Path, PathState
 from mcoa.dataplane.path_mtu import advertised_mtu
-from mcoa.dataplane.tunnel import Emit
 
 
 def nowhere(_path: Path, _packet: bytes) -> None:

@@ -1,8 +1,9 @@
 """One way to reach the other end: what it is (Path) and how it fares (PathState)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcoa.dataplane.packet import MINIMUM_MTU
+from mcoa.dataplane.packet import MINIMUM_MTU, TUNNEL_OVERHEAD
 from mcoa.dataplane.path_mtu import PathMtu
 
 
@@ -20,6 +21,8 @@ class Path:
             address is the home address (RFC 5648 §5.6.3).
         link_layer_address: of the mobile node on the home link, at the home agent; empty
             where it has to be asked for.
+        overhead: octets that the packets on the path have more than those of applications.
+        direct_only: the path leads to correspondents alone; there is no tunnel.
     """
 
     bid: int
@@ -29,6 +32,8 @@ class Path:
     link: str = ""
     home: bool = False
     link_layer_address: bytes = b""
+    overhead: int = TUNNEL_OVERHEAD
+    direct_only: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:
@@ -41,6 +46,11 @@ class Path:
             raise ValueError(f"MTU {self.mtu} is below the 1280 octets of every IPv6 link")
 
 
+Emit = Callable[[Path, bytes], int | None]
+"""Sends a whole outer packet. Where the path takes less, it sends nothing and returns the
+octets that it takes; else None or 0."""
+
+
 class PathState:
     """A path in use. It outlives changes of its care-of address, and a return of its BID.
 
@@ -50,8 +60,8 @@ class PathState:
         bound: the BID is among the bindings now.
         down: the path is known not to deliver.
         room: octets of the largest inner packet that needs no second thought; 0 while the
-            path is unbound or down, and on the home link, so that one comparison on the way
-            of a packet says all.
+            path is unbound or down, and where there is no tunnel, so that one comparison on
+            the way of a packet says all.
         mtu: what is known about the path's MTU.
         active_flows: flows on this path that had packets of late.
         verified_at_s: when something last came in over this path.
@@ -78,7 +88,7 @@ class PathState:
         self.prefix = prefix
         self.bound = True
         self.down = False
-        self.mtu = PathMtu(path.mtu)
+        self.mtu = PathMtu(path.mtu, path.overhead)
         self.active_flows = 0
         self.verified_at_s = 0.0
         self.packets_in = self.octets_in = self.packets_out = self.octets_out = 0
@@ -88,7 +98,7 @@ class PathState:
         """Become `path`, bound from now on; another care-of address is another network."""
         if path.care_of_address != self.path.care_of_address:
             self.down = False
-            self.mtu = PathMtu(path.mtu)
+            self.mtu = PathMtu(path.mtu, path.overhead)
         self.mtu.link = path.mtu
         self.path = path
         self.prefix = prefix
@@ -112,5 +122,6 @@ class PathState:
 
     def settle(self, now: float = 0.0) -> None:
         """Bring `room` in line with the rest; `now` matters once an MTU was learned."""
-        # What goes over the home link has no tunnel header, so it takes the longer way, too.
-        self.room = self.mtu.tunnel(now) if self.live and not self.path.home else 0
+        # What has no tunnel header takes the longer way, too.
+        is_short = self.live and not self.path.home and not self.path.direct_only
+        self.room = self.mtu.tunnel(now) if is_short else 0

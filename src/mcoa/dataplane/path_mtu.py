@@ -26,10 +26,11 @@ class PathMtu:
         link: MTU of the path as configured or as the interface has it; octets.
     """
 
-    __slots__ = ("_learned", "_until", "link")
+    __slots__ = ("_learned", "_overhead", "_until", "link")
 
-    def __init__(self, link: int) -> None:
+    def __init__(self, link: int, overhead: int = TUNNEL_OVERHEAD) -> None:
         self.link = link
+        self._overhead = overhead
         self._learned = 0
         self._until = 0.0
 
@@ -41,7 +42,7 @@ class PathMtu:
 
     def tunnel(self, now: float) -> int:
         """Return the octets that an inner packet may have to need no fragmentation."""
-        return self.path(now) - TUNNEL_OVERHEAD
+        return self.path(now) - self._overhead
 
     def reduce(self, mtu: int, now: float) -> bool:
         """Take in a believed Packet Too Big; False when it says nothing new.

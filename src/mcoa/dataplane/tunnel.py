@@ -26,7 +26,7 @@ from mcoa.dataplane.packet import (
     encapsulation_limit,
     is_tunnel_packet,
 )
-from mcoa.dataplane.path import Path, PathState
+from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.path_mtu import advertised_mtu
 
 _MAY_LIMIT: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, FRAGMENT, IPV6))
@@ -34,10 +34,6 @@ _LIMIT_OVERHEAD: Final = 8
 #: What a tunnel packet may be put into, if it does not say (RFC 2473 6.6). Two agents of which
 #: each has the other's home address for a care-of address would else do so for ever.
 _DEFAULT_LIMIT: Final = 4
-
-Emit = Callable[[Path, bytes], int | None]
-"""Sends a whole outer packet. Where the path takes less, it sends nothing and returns the
-octets that it takes; else None or 0."""
 
 
 class TunnelEntry:

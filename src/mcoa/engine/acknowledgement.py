@@ -1,4 +1,4 @@
-"""How a verdict is said: the home agent's Binding Acknowledgement (RFC 5648 §6.2)."""
+"""How a verdict is said: the Binding Acknowledgement (RFC 5648 §6.2)."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -48,7 +48,7 @@ def acknowledge(
         flags=_NO_FLAGS,
         sequence=sequence,
         lifetime_s=verdict.lifetime_s,
-        options=(*_advice(verdict, policy), *islice(_echoes(verdict), _MOST_ECHOES)),
+        options=(*_advice(verdict, policy), *islice(echoes(verdict), _MOST_ECHOES)),
     )
     envelope = Envelope(
         source=policy.address,
@@ -65,7 +65,7 @@ def _advice(verdict: Verdict, policy: HomeAgentPolicy) -> Iterator[BindingRefres
         yield BindingRefreshAdvice(interval_s=advice_s)
 
 
-def _echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
+def echoes(verdict: Verdict) -> Iterator[AnyIdentifier]:
     """Yield the update's options as the acknowledgement repeats them."""
     pairs = zip(verdict.identifiers, verdict.identifier_statuses, strict=True)
     for identifier, status in pairs:

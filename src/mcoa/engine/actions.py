@@ -32,6 +32,7 @@ class Envelope:
         link: name of the mobile node's link that the packet uses; None at a home agent.
         link_layer_address: of the mobile node on the home link, to which a home agent sends
             the packet in a frame of its own making; None leaves the way to routing.
+        tunnelled: the packet travels inside the tunnel between mobile node and home agent.
     """
 
     source: IPv6Address
@@ -40,14 +41,21 @@ class Envelope:
     routing_header_home_address: IPv6Address | None = None
     link: str | None = None
     link_layer_address: bytes | None = None
+    tunnelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A message that passed its checksum."""
+    """A message that passed its checksum.
+
+    Attributes:
+        header: the octets of a Mobility Header, where it may have to be authenticated; else
+            empty.
+    """
 
     message: Message | Discovery
     envelope: Envelope
+    header: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +68,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingsChanged:
-    """The data plane must re-read what `home_address` is bound to."""
+    """The data plane must re-read what `home_address` is bound to.
+
+    Attributes:
+        own_address: at a correspondent, the one of its addresses that holds the bindings.
+    """
 
     home_address: IPv6Address
+    own_address: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ What is to be registered follows from where it is attached; telling the agent is
 registrar's. Here it is decided which agent that is, and when another one takes its place.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address
@@ -24,11 +25,14 @@ from mcoa.engine.actions import (
 from mcoa.engine.agent_choice import AgentChoice, News
 from mcoa.engine.agent_discovery import AgentDiscovery
 from mcoa.engine.attachments import Attachments
-from mcoa.engine.policy import MobileNodePolicy
+from mcoa.engine.correspondence import Surroundings
+from mcoa.engine.policy import AtHome, MobileNodePolicy
 from mcoa.engine.prefix_discovery import PrefixDiscovery
 from mcoa.engine.registrar import MAX_BINDACK_TIMEOUT_S, Registrar
 from mcoa.engine.returning_home import Presence
 from mcoa.engine.revocation import revoke
+from mcoa.engine.routability_test import Way
+from mcoa.engine.route_optimization import RouteOptimization
 from mcoa.engine.updates import Outstanding
 from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
 from mcoa.wire.icmpv6_mobility import (
@@ -41,7 +45,9 @@ from mcoa.wire.messages import (
     BindingRefreshRequest,
     BindingRevocationAcknowledgement,
     BindingRevocationIndication,
+    CareOfTest,
     HomeAgentSwitch,
+    HomeTest,
 )
 from mcoa.wire.options import BindingIdentifier
 
@@ -67,6 +73,7 @@ class _Seen:
 
     paths: tuple[UsablePath, ...]
     presence: Presence
+    direct: Mapping[bytes, frozenset[bytes]]
 
 
 class MobileNode:
@@ -83,6 +90,7 @@ class MobileNode:
         self._registrar = Registrar(
             policy, self._attached, self._agents.current, rng=rng, told=self._told
         )
+        self.optimization = RouteOptimization(policy, rng)
         self._step: _Step | None = None
         self._timers: TimerTable[_Timer] = TimerTable()
 
@@ -129,7 +137,16 @@ class MobileNode:
         """Take in one message."""
         message, envelope = received.message, received.envelope
         before = self._seen()
+        actions: list[Action]
         match message:
+            case HomeTest() if not self._came_home(envelope):
+                actions = [Report(event="home-test-from-elsewhere")]
+            case HomeTest() | CareOfTest():
+                actions = self.optimization.receive(received, now)
+            case BindingAcknowledgement() | BindingRefreshRequest() | BindingError() if (
+                envelope.source in self.optimization
+            ):
+                actions = self.optimization.receive(received, now)
             case BindingAcknowledgement():
                 actions = self._registrar.acknowledged(message, envelope, now)
             case BindingRefreshRequest():
@@ -148,13 +165,15 @@ class MobileNode:
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""
-        times = (self._registrar.next_deadline(), self._timers.next_deadline())
+        parts = (self._registrar, self._timers, self.optimization)
+        times = (each.next_deadline() for each in parts)
         return min((each for each in times if each is not None), default=None)
 
     def handle_timer(self, now: float) -> list[Action]:
         """Retransmit, refresh, expire and ask, whatever is due."""
         before = self._seen()
         actions = self._registrar.handle_timer(now)
+        actions += self.optimization.handle_timer(now)
         for timer in list(self._timers.expire(now)):
             match timer:
                 case _Timer.DISCOVERY:
@@ -169,7 +188,8 @@ class MobileNode:
         self.is_stopping = True
         for entry in self.update_list:
             entry.want(None)
-        return self._finish(before, self._registrar.leave(now), now)
+        actions = self.optimization.leave(now)
+        return self._finish(before, [*actions, *self._registrar.leave(now)], now)
 
     @property
     def is_stopped(self) -> bool:
@@ -219,6 +239,56 @@ class MobileNode:
     def round_trip_s(self, care_of_address: IPv6Address) -> float | None:
         """Return how long the last update from this address took to be answered."""
         return self._attached.round_trip_s.get(care_of_address)
+
+    # Correspondents (RFC 6275 §11.6, §11.7.2).
+
+    def correspondent_used(self, correspondent: IPv6Address, now: float) -> list[Action]:
+        """Take note of a packet to or from a node that may be talked to directly."""
+        if self.is_stopping or correspondent == self._agents.current:
+            return []
+        before = self._seen()
+        return self._finish(before, self.optimization.used(correspondent, now), now)
+
+    def correspondent_suspected(self, correspondent: IPv6Address, now: float) -> list[Action]:
+        """Take note of a tunnelled packet of a node that should have sent it directly."""
+        before = self._seen()
+        return self._finish(before, self.optimization.suspected(correspondent, now), now)
+
+    def option_unknown_to(self, correspondent: IPv6Address, now: float) -> list[Action]:
+        """Take in an ICMPv6 error of a node that does not know our Home Address option."""
+        before = self._seen()
+        return self._finish(before, self.optimization.refused(correspondent, now), now)
+
+    def test_unknown_to(
+        self, correspondent: IPv6Address, cookie: bytes, now: float
+    ) -> list[Action]:
+        """Take in an ICMPv6 error about one of our tests, which had this cookie."""
+        before = self._seen()
+        actions = self.optimization.unknown_to(correspondent, cookie, now)
+        return self._finish(before, actions, now)
+
+    def visited_paths(self) -> tuple[UsablePath, ...]:
+        """Return what packets to correspondents alone may use now, while we are at home."""
+        if self._attached.use_of_home is not AtHome.HOME or not self.policy.optimizes_at_home:
+            return ()
+        return tuple(
+            UsablePath(bid=number, link=link, care_of_address=address)
+            for number, (address, link) in enumerate(self._attached.sources(), start=1)
+        )
+
+    def _came_home(self, envelope: Envelope) -> bool:
+        """Tell whether a message came by way of the home address (RFC 6275 §11.6.2)."""
+        return envelope.tunnelled or self._home.name is not None
+
+    def _surroundings(self) -> Surroundings:
+        """Return what may be bound at correspondents, and how home tests travel."""
+        paths = self.paths()
+        offered: dict[str, tuple[IPv6Address, ...]] = {}
+        for each in self.visited_paths() or paths:
+            if not each.home:
+                offered[each.link] = (*offered.get(each.link, ()), each.care_of_address)
+        ways = tuple(Way(link=each.link, tunnelled=not each.home) for each in paths)
+        return Surroundings(offered=offered, ways=ways)
 
     # Which home agent (RFC 6275 §11.4.1, RFC 5648 §5.7).
 
@@ -341,6 +411,8 @@ class MobileNode:
     def _finish(self, before: _Seen, actions: list[Action], now: float) -> list[Action]:
         """Take the steps that follow, and put the data plane first: packets move before signalling."""
         actions = [*actions, *self._follow(now)]
+        if not self.is_stopping:
+            actions += self.optimization.surround(self._surroundings(), now)
         self._look_for_agent(now)
         self._arm(_Timer.DISCOVERY, self._discovery.due_s)
         self._arm(_Timer.PREFIXES, self._prefixes.due_s)
@@ -368,4 +440,5 @@ class MobileNode:
             self._timers.set(timer, due_s)
 
     def _seen(self) -> _Seen:
-        return _Seen(paths=self.paths(), presence=self.presence)
+        direct = self.optimization.direct()
+        return _Seen(paths=self.paths(), presence=self.presence, direct=direct)

@@ -6,9 +6,12 @@ from enum import Enum
 from ipaddress import IPv6Address, IPv6Network
 from math import inf
 
+from mcoa.binding.routability import MAX_RR_BINDING_LIFETIME_S
+from mcoa.engine.addresses import is_unicast_routable
+
 
 class MultipleCareOf(Enum):
-    """How a home agent treats Binding Identifier options (RFC 5648 §6.1, §6.2)."""
+    """How a home agent or a correspondent treats Binding Identifier options (RFC 5648 §6.1, §6.2)."""
 
     ALLOW = "allow"
     PROHIBIT = "prohibit"  # answer with status 166
@@ -79,6 +82,23 @@ class HomeAgentPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorrespondentPolicy:
+    """The correspondent's side.
+
+    Attributes:
+        max_home_addresses: for which bindings are kept, or remembered after their end.
+        max_lifetime_s: no more than what return routability is good for.
+        refresh_request_lead_s: how long before expiry a binding in use is asked for.
+    """
+
+    multiple_care_of: MultipleCareOf = MultipleCareOf.ALLOW
+    max_bindings_per_node: int = 8
+    max_home_addresses: int = 10_000
+    max_lifetime_s: int = MAX_RR_BINDING_LIFETIME_S
+    refresh_request_lead_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPolicy:
     """An uplink of the mobile node; `bid` None leaves the choice to the node."""
 
@@ -99,6 +119,11 @@ class MobileNodePolicy:
         home_agent: the one to begin with; None to have one found (RFC 6275 §11.4.1).
         other_home_agents: to be tried in this order when `home_agent` is silent or knows no
             Binding Identifier; what discovery finds comes after them.
+        optimized: correspondents to talk to directly, where they know how (RFC 6275 §11.7.2).
+        not_optimized: those of them to talk to through the home agent all the same; of two
+            prefixes that match, the longer one decides.
+        optimizes_at_home: talk to correspondents over visited links while the home link alone
+            is used for everything else (RFC 5648 §3, figure 2).
         accepts_unprotected: believe Home Agent Switch, Binding Revocation and Mobile Prefix
             Advertisement though nothing proves their sender (RFC 5142 §4, RFC 5846 §5).
     """
@@ -114,6 +139,9 @@ class MobileNodePolicy:
     first_timeout_s: float = 1.5
     at_home: AtHome = AtHome.BOTH
     other_home_agents: tuple[IPv6Address, ...] = ()
+    optimized: tuple[IPv6Network, ...] = ()
+    not_optimized: tuple[IPv6Network, ...] = ()
+    optimizes_at_home: bool = False
     accepts_unprotected: bool = False
 
     def __post_init__(self) -> None:
@@ -124,6 +152,18 @@ class MobileNodePolicy:
     def home_network(self) -> IPv6Network:
         """The prefix of the home link."""
         return IPv6Network((self.home_address, self.home_prefix_length), strict=False)
+
+    def optimizes(self, correspondent: IPv6Address) -> bool:
+        """Tell whether packets to and from a correspondent may go directly."""
+        if correspondent == self.home_address or not is_unicast_routable(correspondent):
+            return False
+        wanted = _longest(correspondent, self.optimized)
+        return wanted > _longest(correspondent, self.not_optimized)
+
+
+def _longest(address: IPv6Address, prefixes: Iterable[IPv6Network]) -> int:
+    """Return the length of the longest prefix of an address; -1 for none."""
+    return max((each.prefixlen for each in prefixes if address in each), default=-1)
 
 
 def _refuse_repeats(what: str, values: Iterable[object]) -> None:

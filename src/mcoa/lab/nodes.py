@@ -10,17 +10,22 @@ from typing import Any, Protocol
 from mcoa.engine.policy import AtHome
 from mcoa.lab.home_lan import HOME_DEVICE, SECOND_AGENT
 from mcoa.lab.namespaces import LabError
-from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
+from mcoa.lab.topology import CORRESPONDENT, HOME_AGENT, MOBILE_NODE, Network, Topology
 from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError, NotRunningError
 
-AGENT, SECOND, NODE = "agent", "agent2", "node"
+AGENT, SECOND, NODE, PEER = "agent", "agent2", "node", "peer"
 REGISTERED = "registered"
 
 STOP_PATIENCE_S = 10.0
 """A mobile node waits for its home agent's answer before it ends."""
 
-_PLACES = {AGENT: HOME_AGENT, SECOND: SECOND_AGENT, NODE: MOBILE_NODE}
+_PLACES = {
+    AGENT: HOME_AGENT,
+    SECOND: SECOND_AGENT,
+    NODE: MOBILE_NODE,
+    PEER: CORRESPONDENT,
+}
 
 _COMMON = """\
 security = "none"
@@ -44,6 +49,15 @@ name = "node"
 [mobile-node]
 home_address = "{topology.home_address}"
 multiple_care_of = {multiple_care_of}
+{extra}"""
+_PEER = """\
+role = "correspondent"
+name = "peer"
+runtime_directory = "{directory}"
+state_directory = "{directory}/peer-state"
+
+[correspondent]
+interfaces = ["eth0"]
 {extra}"""
 _LINK = """
 [[link]]
@@ -109,6 +123,11 @@ def node_configuration(
     return head + home + "".join(_LINK.format(link=link) for link in topology.links)
 
 
+def correspondent_configuration(directory: Path, *, extra: str = "") -> str:
+    """Return the correspondent's configuration file, with more lines of its own table."""
+    return _PEER.format(directory=directory, extra=extra)
+
+
 class NodesLike(Protocol):
     """What the demonstration needs of the nodes, so that tests can put others in."""
 
@@ -142,7 +161,11 @@ class Nodes:
         self.start(AGENT, text)
 
     def start_node(
-        self, *, multiple_care_of: bool = True, at_home: AtHome = AtHome.BOTH
+        self,
+        *,
+        multiple_care_of: bool = True,
+        at_home: AtHome = AtHome.BOTH,
+        extra: str = "",
     ) -> None:
         """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
         text = node_configuration(
@@ -150,11 +173,16 @@ class Nodes:
             self._directory,
             multiple_care_of=multiple_care_of,
             at_home=at_home,
+            extra=extra,
         )
         self.start(NODE, text)
 
+    def start_correspondent(self) -> None:
+        """Start the correspondent."""
+        self.start(PEER, correspondent_configuration(self._directory))
+
     def start(self, name: str, text: str) -> None:
-        """Start a daemon, AGENT or NODE, with a configuration file of this text."""
+        """Start a daemon, AGENT, NODE or PEER say, with a configuration file of this text."""
         path = self.configuration(name)
         path.write_text(text, "utf-8")
         namespace = self._network[_PLACES[name]]

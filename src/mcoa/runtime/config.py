@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mcoa.runtime.config_models import (
     Configuration,
+    CorrespondentConfiguration,
+    CorrespondentSettings,
     HomeAgentConfiguration,
     HomeAgentSettings,
     LinkSettings,
@@ -21,6 +23,8 @@ from mcoa.runtime.problems import ConfigurationError, Problem
 __all__ = [
     "Configuration",
     "ConfigurationError",
+    "CorrespondentConfiguration",
+    "CorrespondentSettings",
     "HomeAgentConfiguration",
     "HomeAgentSettings",
     "LinkSettings",
@@ -74,5 +78,7 @@ def parse(text: str, *, file: str, default_name: str) -> Configuration:
 
 
 def _unreadable(path: Path, reason: str) -> Problem:
-    hint = "`mcoa init home-agent` and `mcoa init mobile-node` print files to begin with"
+    hint = (
+        "`mcoa init ROLE` prints a file to begin with: home-agent, mobile-node, correspondent"
+    )
     return Problem(file=str(path), message=f"cannot be read: {reason}", hint=hint)

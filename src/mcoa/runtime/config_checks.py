@@ -26,9 +26,10 @@ DEFAULT_RUNTIME_DIRECTORY = "/run/mcoa"
 def check_agreement(document: Table, role: str) -> Iterator[Finding]:
     """Yield what is wrong between the values of a document."""
     yield from _check_socket_path(document)
+    yield from _check_correspondent(document, role)
     if role == "home-agent":
         yield from _check_home_agent(document)
-    else:
+    elif role == "mobile-node":
         yield from _check_mobile_node(document)
 
 
@@ -44,6 +45,27 @@ def _check_socket_path(document: Table) -> Iterator[Finding]:
             message=f"the control socket {path} has a path of {len(path.encode())} octets",
             hint=f"the system takes {LONGEST_SOCKET_PATH}; choose a shorter directory or name",
         )
+
+
+def _check_correspondent(document: Table, role: str) -> Iterator[Finding]:
+    table = _table(document, "correspondent")
+    at: Path = ("correspondent", "interfaces")
+    interfaces = table.get("interfaces")
+    if role == "correspondent" and "correspondent" in document and interfaces is None:
+        yield Finding(
+            path=at,
+            message="interfaces is missing in [correspondent]",
+            hint='name those by which mobile nodes reach this host: interfaces = ["eth0"]',
+        )
+    if role == "mobile-node" and interfaces is not None:
+        yield Finding(
+            path=at,
+            message="interfaces: a mobile node is a correspondent at its home address",
+            hint="take it out: the uplinks of the node are what it has",
+        )
+    if isinstance(interfaces, list):
+        for index, interface in enumerate(interfaces):
+            yield from _check_not_the_device(document, (*at, index), interface)
 
 
 def _check_home_agent(document: Table) -> Iterator[Finding]:
@@ -160,10 +182,11 @@ def _title(link: Table, index: int) -> str:
 
 def _check_not_the_device(document: Table, path: Path, interface: object) -> Iterator[Finding]:
     device = document.get("device", DEFAULT_DEVICE)
+    key = next(step for step in reversed(path) if isinstance(step, str))
     if interface == device:
         yield Finding(
             path=path,
-            message=f"{path[-1]}: {device} is the device that mcoa makes itself",
+            message=f"{key}: {device} is the device that mcoa makes itself",
             hint="write the interface of the network, or name the device otherwise: `device`",
         )
 

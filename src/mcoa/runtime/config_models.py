@@ -9,12 +9,17 @@ from mcoa.engine.policy import AtHome
 from mcoa.runtime.config_values import (
     Address,
     Addresses,
+    AnyPrefixes,
     AtHomeChoice,
     BindingIdentifierNumber,
     BindingsPerNode,
+    CacheSize,
+    CorrespondentLifetime,
+    CorrespondentSecurity,
     Directory,
     Flag,
     Interface,
+    Interfaces,
     Lifetime,
     LinkMtu,
     Name,
@@ -70,6 +75,9 @@ class MobileNodeSettings(_Table):
         home_prefix: of the home link; None for the /64 of the home address.
         at_home: the links to use while one of them is the home link.
         lifetime_s: a multiple of four.
+        route_optimization: correspondents to talk to directly.
+        no_route_optimization: those of them that are left out.
+        route_optimization_at_home: also while only the home link is used for the rest.
     """
 
     home_address: Address
@@ -80,6 +88,25 @@ class MobileNodeSettings(_Table):
     lifetime_s: Lifetime = Field(default=300, alias="lifetime")
     multiple_care_of: Flag = True
     bulk: Flag = True
+    route_optimization: AnyPrefixes = ()
+    no_route_optimization: AnyPrefixes = ()
+    route_optimization_at_home: Flag = False
+
+
+class CorrespondentSettings(_Table):
+    """The table [correspondent], which any node may have.
+
+    Attributes:
+        interfaces: where mobile nodes' packets come in; None for a node whose other role says.
+        max_home_addresses: for which bindings are kept.
+        max_lifetime_s: a multiple of four.
+    """
+
+    interfaces: Interfaces | None = None
+    multiple_care_of: Flag = True
+    max_bindings_per_node: BindingsPerNode = 8
+    max_home_addresses: CacheSize = 10_000
+    max_lifetime_s: CorrespondentLifetime = Field(default=420, alias="max_lifetime")
 
 
 class LinkSettings(_Table):
@@ -102,7 +129,6 @@ class LinkSettings(_Table):
 
 class _Node(_Table):
     name: Name
-    security: Security
     device: Interface = "mip0"
     runtime_directory: Directory = Path("/run/mcoa")
     state_directory: Directory = Path("/var/lib/mcoa")
@@ -127,22 +153,35 @@ class HomeAgentConfiguration(_Node):
     """A file of role "home-agent"."""
 
     role: Literal["home-agent"]
+    security: Security
     home_agent: HomeAgentSettings = Field(alias="home-agent")
+    correspondent: CorrespondentSettings | None = None
 
 
 class MobileNodeConfiguration(_Node):
     """A file of role "mobile-node"."""
 
     role: Literal["mobile-node"]
+    security: Security
     mobile_node: MobileNodeSettings = Field(alias="mobile-node")
     links: Annotated[tuple[LinkSettings, ...], BeforeValidator(link_tables)] = Field(
         alias="link"
     )
+    correspondent: CorrespondentSettings | None = None
 
 
-Configuration = HomeAgentConfiguration | MobileNodeConfiguration
+class CorrespondentConfiguration(_Node):
+    """A file of role "correspondent"; its updates prove themselves, and need no other word."""
+
+    role: Literal["correspondent"]
+    security: CorrespondentSecurity = "return-routability"
+    correspondent: CorrespondentSettings
+
+
+Configuration = HomeAgentConfiguration | MobileNodeConfiguration | CorrespondentConfiguration
 
 MODELS: dict[str, type[Configuration]] = {
     "home-agent": HomeAgentConfiguration,
     "mobile-node": MobileNodeConfiguration,
+    "correspondent": CorrespondentConfiguration,
 }

@@ -10,11 +10,11 @@ from pydantic_core import ErrorDetails
 
 from mcoa.runtime.config_checks import check_agreement
 from mcoa.runtime.config_models import (
+    MODELS,
     Configuration,
-    HomeAgentConfiguration,
+    CorrespondentSettings,
     HomeAgentSettings,
     LinkSettings,
-    MobileNodeConfiguration,
     MobileNodeSettings,
 )
 from mcoa.runtime.config_values import SECURITY_MEANS, as_written
@@ -22,16 +22,13 @@ from mcoa.runtime.findings import Finding, locate, problem_at
 from mcoa.runtime.problems import Problem
 from mcoa.runtime.toml_positions import Path, Span
 
-_ROLES: dict[str, type[Configuration]] = {
-    "home-agent": HomeAgentConfiguration,
-    "mobile-node": MobileNodeConfiguration,
-}
 _TABLES: dict[str, type[BaseModel]] = {
     "home-agent": HomeAgentSettings,
     "mobile-node": MobileNodeSettings,
     "link": LinkSettings,
+    "correspondent": CorrespondentSettings,
 }
-_TABLE_ROLES = {
+_TABLEMODELS = {
     "home-agent": "home-agent",
     "mobile-node": "mobile-node",
     "link": "mobile-node",
@@ -44,12 +41,14 @@ _EXAMPLES = {
     "home_agent": 'home_agent = "2001:db8:1::1"',
     "name": 'name = "lte"',
     "interface": 'interface = "wwan0"',
+    "interfaces": 'interfaces = ["eth0"]',
+    "correspondent": "a table [correspondent]",
     "home-agent": "a table [home-agent]",
     "mobile-node": "a table [mobile-node]",
     "link": "a table [[link]] for each uplink",
 }
 _UNQUOTED = re.compile(r"\s*[\w-]+\s*=\s*[^\s\"'\[{#]*[A-Za-z/:]")
-_ROLE_HINT = 'write role = "home-agent" or role = "mobile-node"'
+_ROLE_HINT = 'write role = "home-agent", role = "mobile-node" or role = "correspondent"'
 
 
 def examine(
@@ -61,7 +60,7 @@ def examine(
     findings = list(_findings_of_role(document))
     configuration: Configuration | None = None
     try:
-        configuration = _ROLES[role or "home-agent"].model_validate(written | {"role": role})
+        configuration = MODELS[role or "home-agent"].model_validate(written | {"role": role})
     except ValidationError as error:
         # Without a role only the words that every node needs can be judged.
         of_any_role = ("security", "role", "device", "runtime_directory", "state_directory")
@@ -97,9 +96,11 @@ def syntax_problem(error: TOMLDecodeError, text: str, file: str) -> Problem:
 def _role(document: dict[str, object]) -> str | None:
     """Return the role that the document states, or else shows by its tables."""
     role = document.get("role")
-    if isinstance(role, str) and role in _ROLES:
+    if isinstance(role, str) and role in MODELS:
         return role
-    shown = {_TABLE_ROLES[name] for name in document if name in _TABLE_ROLES}
+    shown = {_TABLEMODELS[name] for name in document if name in _TABLEMODELS}
+    if not shown and "correspondent" in document:
+        return "correspondent"
     return shown.pop() if len(shown) == 1 else None
 
 
@@ -107,7 +108,7 @@ def _findings_of_role(document: dict[str, object]) -> Iterator[Finding]:
     role = document.get("role")
     if role is None:
         yield Finding(path=("role",), message="role is missing", hint=_ROLE_HINT)
-    elif role not in ("home-agent", "mobile-node"):
+    elif role not in list(MODELS):
         message = f"role: {as_written(role)} is not a role"
         yield Finding(path=("role",), message=message, hint=_ROLE_HINT)
 
@@ -154,8 +155,8 @@ def _in_table(path: Path) -> str:
 
 def _unknown_key(path: Path, key: str, document: dict[str, object]) -> Finding:
     message = f'unknown key "{key}"' + _in_table(path)
-    if len(path) == 1 and key in _TABLE_ROLES:
-        role = _TABLE_ROLES[key]
+    if len(path) == 1 and key in _TABLEMODELS:
+        role = _TABLEMODELS[key]
         message = f"{key} belongs to a {role.replace('-', ' ')}"
         hint = f'take it out, or write role = "{role}"'
         return Finding(path=path, message=message, hint=hint, at_key=True)
@@ -164,7 +165,7 @@ def _unknown_key(path: Path, key: str, document: dict[str, object]) -> Finding:
     close = get_close_matches(key.lower().replace("-", "_"), plain, n=1)
     if close:
         hint = f'did you mean "{plain[close[0]]}"?'
-    elif key in _keys(_ROLES["mobile-node"]):
+    elif key in _keys(MODELS["mobile-node"]):
         hint = f'"{key}" belongs to the top of the file, before the first [table]'
     elif owners := [name for name, table in _TABLES.items() if key in _keys(table)]:
         hint = f'"{key}" belongs to [{owners[0]}]'
@@ -175,7 +176,7 @@ def _unknown_key(path: Path, key: str, document: dict[str, object]) -> Finding:
 
 def _known_keys(path: Path, document: dict[str, object]) -> list[str]:
     if len(path) == 1:
-        return _keys(_ROLES[_role(document) or "mobile-node"])
+        return _keys(MODELS[_role(document) or "mobile-node"])
     return _keys(_TABLES[str(path[0])])
 
 

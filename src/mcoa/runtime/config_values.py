@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from mcoa.binding.routability import MAX_RR_BINDING_LIFETIME_S
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.policy import AtHome
 from mcoa.runtime.quantities import DURATION_HINT, RATE_HINT, parse_duration, parse_rate
@@ -98,6 +99,13 @@ def _not_an_address(text: str) -> PydanticCustomError:
 
 
 def _prefix(value: object) -> IPv6Network:
+    prefix = _any_prefix(value)
+    if prefix.prefixlen == 0 or not is_unicast_routable(prefix.network_address + 1):
+        raise refusal(f"{prefix} is not a prefix of unicast addresses", _PREFIX_HINT)
+    return prefix
+
+
+def _any_prefix(value: object) -> IPv6Network:
     text = _text(value, _PREFIX_HINT)
     if "/" not in text:
         raise refusal(f"{as_written(value)} has no prefix length", _PREFIX_HINT)
@@ -108,8 +116,6 @@ def _prefix(value: object) -> IPv6Network:
     if prefix.network_address != IPv6Address(text.partition("/")[0]):
         message = f"{as_written(value)} has bits set behind its length"
         raise refusal(message, f'the prefix is "{prefix}"')
-    if prefix.prefixlen == 0 or not is_unicast_routable(prefix.network_address + 1):
-        raise refusal(f"{prefix} is not a prefix of unicast addresses", _PREFIX_HINT)
     return prefix
 
 
@@ -155,6 +161,22 @@ def _weight(value: object) -> float:
         hint = f"a weight is above 0 and at most {HIGHEST_WEIGHT_MBIT_S} Mbit/s"
         raise refusal(f"{as_written(value)} is out of range", hint)
     return weight
+
+
+def _correspondent_lifetime(value: object) -> int:
+    seconds = _lifetime(value)
+    if seconds > MAX_RR_BINDING_LIFETIME_S:
+        message = f"{as_written(value)} is out of range"
+        raise refusal(message, "return routability is good for 7m at most (RFC 6275)")
+    return seconds
+
+
+def _routability(value: object) -> str:
+    if value != "return-routability":
+        message = f"security = {as_written(value)}: a correspondent has no other protection"
+        hint = 'leave it out: updates prove themselves by "return-routability"'
+        raise refusal(message, hint)
+    return "return-routability"
 
 
 def _security(value: object) -> str:
@@ -218,6 +240,10 @@ Directory = Annotated[Path, BeforeValidator(_directory)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Lifetime = Annotated[int, BeforeValidator(_lifetime)]
 Weight = Annotated[float, BeforeValidator(_weight)]
+CorrespondentLifetime = Annotated[int, BeforeValidator(_correspondent_lifetime)]
+CorrespondentSecurity = Annotated[Literal["return-routability"], BeforeValidator(_routability)]
+CacheSize = Annotated[int, BeforeValidator(whole_number(1, 1_000_000))]
+Interfaces = Annotated[tuple[Interface, ...], BeforeValidator(items('["eth0"]'))]
 Security = Annotated[Literal["none"], BeforeValidator(_security)]
 BindingIdentifierNumber = Annotated[int, BeforeValidator(whole_number(1, 0xFFFF))]
 LinkMtu = Annotated[int, BeforeValidator(whole_number(1280, 0xFFFF))]
@@ -225,4 +251,6 @@ Preference = Annotated[int, BeforeValidator(whole_number(0, 0xFFFF))]
 AtHomeChoice = Annotated[AtHome, BeforeValidator(_at_home)]
 BindingsPerNode = Annotated[int, BeforeValidator(whole_number(1, 100))]
 Prefixes = Annotated[tuple[Prefix, ...], BeforeValidator(items('["2001:db8:1::/64"]'))]
+AnyPrefix = Annotated[IPv6Network, BeforeValidator(_any_prefix)]
+AnyPrefixes = Annotated[tuple[AnyPrefix, ...], BeforeValidator(items('["::/0"]'))]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(items('["2001:db8:1::100"]'))]

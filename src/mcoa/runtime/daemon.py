@@ -3,54 +3,28 @@
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
 from errno import EBUSY, EEXIST, ENODEV, ENOENT
 from traceback import extract_tb
-from typing import Any, Protocol
+from typing import Any
 
 from mcoa.runtime.config_models import (
     Configuration,
+    CorrespondentConfiguration,
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
-from mcoa.runtime.control import Command, ControlServer
+from mcoa.runtime.control import ControlServer
+from mcoa.runtime.correspondent import CorrespondentService
 from mcoa.runtime.end import End
 from mcoa.runtime.errors import CommandError, NoPermissionError
 from mcoa.runtime.home_agent import HomeAgentService
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mobile_node import MobileNodeService
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.node import Node
 from mcoa.runtime.plan import plan
-from mcoa.runtime.status import Status
+from mcoa.runtime.several import SeveralRoles
 from mcoa.runtime.undo import Journal
-
-
-class Node(Protocol):
-    """A role at work on this machine."""
-
-    async def start(self) -> None:
-        """Begin to serve."""
-        ...
-
-    async def stop(self) -> None:
-        """Say good-bye, in bounded time."""
-        ...
-
-    def close(self) -> None:
-        """Let go of sockets and devices."""
-        ...
-
-    def tick(self) -> None:
-        """Do what is due every second."""
-        ...
-
-    def status(self) -> Status:
-        """Return what a view of the node shows."""
-        ...
-
-    def commands(self) -> Mapping[str, Command]:
-        """Return what else an operator may ask, by name."""
-        ...
 
 
 def run(configuration: Configuration, *, dry_run: bool, log: EventLog) -> int:
@@ -132,11 +106,21 @@ def _node(
 ) -> Node:
     match configuration:
         case HomeAgentConfiguration():
-            return HomeAgentService(
+            agent = HomeAgentService(
                 configuration, netlink=netlink, journal=journal, log=log, end=end
             )
+            if configuration.correspondent is None:
+                return agent
+            correspondent = CorrespondentService(
+                configuration, netlink=netlink, journal=journal, log=log, end=end
+            )
+            return SeveralRoles(agent, correspondent)
         case MobileNodeConfiguration():
             return MobileNodeService(
+                configuration, netlink=netlink, journal=journal, log=log, end=end
+            )
+        case CorrespondentConfiguration():
+            return CorrespondentService(
                 configuration, netlink=netlink, journal=journal, log=log, end=end
             )
 

@@ -61,8 +61,12 @@ class Tun:
         self._descriptor = descriptor
 
     @classmethod
-    def open(cls, name: str, *, mtu: int, netlink: Netlink, journal: Journal) -> Self:
+    def open(
+        cls, name: str, *, mtu: int, netlink: Netlink, journal: Journal, persistent: bool = True
+    ) -> Self:
         """Make the device, or take over the one a dead process left; and switch it on.
+
+        One that is not persistent vanishes with the process, and its routes with it.
 
         Raises:
             OSError: EBUSY while another process holds it, EPERM without the right, EEXIST
@@ -74,7 +78,7 @@ class Tun:
         try:
             request = _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI)
             _attach(descriptor, request, name)
-            fcntl.ioctl(descriptor, _TUNSETPERSIST, 1)
+            fcntl.ioctl(descriptor, _TUNSETPERSIST, int(persistent))
             index = _switch_on(name, mtu, netlink)
         except BaseException:
             os.close(descriptor)

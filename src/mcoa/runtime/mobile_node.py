@@ -9,10 +9,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
-from mcoa.dataplane.mobile_node import MobileNodeForwarder
+from mcoa.dataplane.direct import without_home_address
+from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
+from mcoa.dataplane.packet import BASE_LENGTH
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
@@ -34,6 +37,7 @@ from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.control import Command
+from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -43,11 +47,12 @@ from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.mobile_node_status import MobileNodeView
 from mcoa.runtime.netlink import Netlink
-from mcoa.runtime.policies import mobile_node_policy
+from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
-from mcoa.runtime.routing import Home, Routing, prepare_uplink
+from mcoa.runtime.routing import Home, HomeWay, Routing, prepare_uplink
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
 from mcoa.runtime.sockets import (
+    Endpoint,
     IcmpPacket,
     IcmpSocket,
     Silencer,
@@ -68,9 +73,14 @@ from mcoa.wire.registry import Icmpv6Type
 _MOBILITY_HEADER = 135
 _IPV6_IN_IPV6 = 41
 _IPV6_HEADER = bytes((_IPV6_IN_IPV6,))
+_MOBILITY_HEADER_OCTET = bytes((_MOBILITY_HEADER,))
+_UNKNOWN_HEADER, _UNKNOWN_OPTION = 1, 2  # codes of a Parameter Problem (RFC 4443 §3.4)
+_MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
+_ROUTING, _DESTINATION_OPTIONS = bytes((43,)), bytes((60,))
 _ICMPV6_TYPES = (
     Icmpv6Type.PACKET_TOO_BIG,
+    Icmpv6Type.PARAMETER_PROBLEM,
     Icmpv6Type.HOME_AGENT_ADDRESS_DISCOVERY_REPLY,
     Icmpv6Type.MOBILE_PREFIX_ADVERTISEMENT,
 )
@@ -113,6 +123,13 @@ class MobileNodeService:
             report=self._events.drop,
             rng=rng,
         )
+        self._forwarder.used = self._correspondent_used
+        self._forwarder.suspected = self._correspondent_suspected
+        self._peers_at: dict[bytes, Endpoint] = {}
+        self._correspondent: CorrespondentRole | None = None
+        if configuration.correspondent is not None:
+            policy = correspondent_policy(configuration)
+            self._correspondent = CorrespondentRole(policy, self, self._events)
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
@@ -128,6 +145,7 @@ class MobileNodeService:
         )
         self._solicitor = Solicitor(settings.home_address)
         self._paths: tuple[Path, ...] = ()
+        self._visited: tuple[Path, ...] = ()
         self._bids: dict[bytes, int] = {}
         self._states: dict[str, LinkState] = {}
         self._driver = Driver(self.engine, self._perform)
@@ -178,6 +196,8 @@ class MobileNodeService:
         for undeliver in self._undeliver:
             undeliver()
         self._driver.close()
+        if self._correspondent is not None:
+            self._correspondent.close()
         for uplink in self._uplinks.values():
             uplink.close()
         self._icmp.close()
@@ -188,6 +208,8 @@ class MobileNodeService:
     def tick(self) -> None:
         """Do what is due every second."""
         self._forwarder.expire(self._driver.now)
+        if self._correspondent is not None:
+            self._correspondent.forwarder.expire(self._driver.now)
 
     # Links.
 
@@ -259,14 +281,13 @@ class MobileNodeService:
     def _steer(self) -> None:
         """Bring the kernel's addresses and routes in line with the links."""
         self._at_home.hold()
-        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
         address = self._configuration.mobile_node.home_address
         home = Home(
             address=address,
             network=self.engine.policy.home_network,
             index=self._tun.index,
-            way=self._at_home.way,
-            mtu=max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU),
+            way=self._way_home(),
+            mtu=self.mtu(address),
         )
         # The home address goes by these routes, on whatever interface it is.
         states = {
@@ -276,6 +297,13 @@ class MobileNodeService:
             self._events.log.remote(
                 "route-refused", what=refusal.what, reason=refusal.error.strerror
             )
+
+    def _way_home(self) -> HomeWay | None:
+        """Return what the kernel may send over the home link by itself."""
+        way = self._at_home.way
+        if way is not None and self.engine.policy.optimizes_at_home:
+            return replace(way, is_only=False)  # correspondents are to be told from others
+        return way
 
     def _mtu(self, name: str, state: LinkState) -> int:
         return self._links[name].mtu or state.mtu or _USUAL_MTU
@@ -291,45 +319,89 @@ class MobileNodeService:
     # Packets.
 
     def _from_device(self, packets: list[bytes]) -> None:
-        now, take = self._driver.now, self._forwarder.from_device
+        now, take, role = self._driver.now, self._forwarder.from_device, self._correspondent
         for packet in packets:
-            take(packet, now)
+            if role is not None and role.holds(packet):
+                role.from_device(packet)
+            else:
+                take(packet, now)
 
     def _send_at_home(self, _path: Path, packet: bytes) -> int:
         return self._at_home.send(packet)
 
     def _send_over(self, path: Path, packet: bytes) -> int:
-        return self._uplinks[path.link].send(packet, self._agent_at)
+        destination = packet[24:40]
+        to = self._agent_at if destination == self._agent_octets else self._at(destination)
+        return self._uplinks[path.link].send(packet, to)
+
+    def _at(self, peer: bytes) -> Endpoint:
+        known = self._peers_at.get(peer)
+        if known is None:
+            if len(self._peers_at) >= _MOST_PEERS:
+                self._peers_at.clear()
+            known = self._peers_at[peer] = endpoint(IPv6Address(peer))
+        return known
 
     def _from_tunnel(self, packets: list[TunnelPacket]) -> None:
         now, take, bids = self._driver.now, self._forwarder.from_tunnel, self._bids
         agent = self._agent_octets
         for inner, source, destination, traffic_class in packets:
-            is_message = len(inner) > 40 and inner[6] == _MOBILITY_HEADER
-            if is_message and source == agent:
-                self._signalling(inner, None)
+            if source == agent and self._is_signalling(inner):
+                self._signalling(inner, tunnelled=True)
                 continue
             # To a former care-of address it may have been on its way when that was replaced.
             take(source, bids.get(destination, _NO_PATH), inner, traffic_class, now)
 
+    def _is_signalling(self, packet: bytes) -> bool:
+        """Tell whether a packet is for engines, or for the correspondent that we also are."""
+        if len(packet) <= BASE_LENGTH:
+            return False
+        if packet[6:7] == _DESTINATION_OPTIONS:
+            return self._correspondent is not None
+        return packet[6] == _MOBILITY_HEADER
+
     def _from_capture(self, packets: list[bytes]) -> None:
+        now = self._driver.now
         for packet in packets:
-            self._signalling(packet, None)
+            bid = self._bids.get(packet[24:40])
+            is_data = packet[6:7] == _ROUTING and packet[40:41] != _MOBILITY_HEADER_OCTET
+            # To a former care-of address it may have been on its way when that was replaced.
+            if not is_data or not self._forwarder.from_capture(packet, bid or _NO_PATH, now):
+                self._signalling(packet)
 
     def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
         for packet in packets:
-            if packet.message[0] == Icmpv6Type.PACKET_TOO_BIG:
-                self._too_big(packet.message)
-            else:
-                self._discovery(packet)
+            match packet.message[0]:
+                case Icmpv6Type.PACKET_TOO_BIG:
+                    self._too_big(packet.message)
+                case Icmpv6Type.PARAMETER_PROBLEM:
+                    self._not_understood(packet)
+                case _:
+                    self._discovery(packet)
 
     def _too_big(self, message: bytes) -> None:
-        """Pass on a Packet Too Big that quotes a tunnel packet of ours."""
+        """Pass on a Packet Too Big that quotes a packet of ours, in a tunnel or direct."""
         mtu, quoted = int.from_bytes(message[4:8]), message[8:]
         bid = self._bids.get(quoted[8:24])
-        is_ours = quoted[24:40] == self._agent_octets and quoted[6:7] == _IPV6_HEADER
-        if bid is not None and is_ours:
-            self._forwarder.packet_too_big(bid, mtu, quoted[40:], self._driver.now)
+        is_in_tunnel = quoted[24:40] == self._agent_octets and quoted[6:7] == _IPV6_HEADER
+        inner = quoted[40:] if is_in_tunnel else without_home_address(quoted)
+        if bid is not None and inner:
+            self._forwarder.packet_too_big(bid, mtu, inner, self._driver.now)
+
+    def _not_understood(self, packet: IcmpPacket) -> None:
+        """Take in that a node does not know mobility (RFC 6275 §11.3.5).
+
+        It quotes a test of ours, with its cookie, or a packet that we sent directly.
+        """
+        code, quoted, now = packet.message[1], packet.message[8:], self._driver.now
+        peer = IPv6Address(quoted[24:40]) if len(quoted) >= 56 else None
+        if peer is None or peer != packet.source:
+            return
+        home_address = self._configuration.mobile_node.home_address.packed
+        if code == _UNKNOWN_HEADER and quoted[6] == _MOBILITY_HEADER:
+            self._driver.run(self.engine.test_unknown_to(peer, quoted[48:56], now))
+        elif code == _UNKNOWN_OPTION and without_home_address(quoted)[8:24] == home_address:
+            self._driver.run(self.engine.option_unknown_to(peer, now))
 
     def _discovery(self, packet: IcmpPacket) -> None:
         try:
@@ -341,11 +413,19 @@ class MobileNodeService:
             envelope = Envelope(source=packet.source, destination=packet.destination)
             self._receive(Received(message=message, envelope=envelope))
 
-    def _signalling(self, packet: bytes, link: str | None) -> None:
+    def _signalling(self, packet: bytes, *, tunnelled: bool = False) -> None:
+        role = self._correspondent
+        if packet[6:7] == _DESTINATION_OPTIONS and role is not None:
+            role.take(packet)
+            return
         try:
-            received = parse_signalling(packet, link)
+            received = parse_signalling(packet, tunnelled=tunnelled)
         except SignallingError as error:
             self._events.no_message(str(error), packet[8:24])
+            return
+        if isinstance(received.message, ForCorrespondent) and role is not None:
+            if self.is_own(received.envelope.destination):
+                role.receive(received)
             return
         self._receive(received)
 
@@ -379,7 +459,9 @@ class MobileNodeService:
         if envelope.link is None:
             return
         packet = emit_signalling(send)
-        if envelope.source == self._configuration.mobile_node.home_address:
+        if envelope.tunnelled:
+            self._forwarder.into_tunnel(packet, envelope.link, self._driver.now)
+        elif envelope.source == self._configuration.mobile_node.home_address:
             self._at_home.send(packet)
         else:
             self._uplinks[envelope.link].send(packet, endpoint(envelope.destination))
@@ -404,16 +486,69 @@ class MobileNodeService:
             )
             for path in usable
         )
-        if paths == self._paths:
+        visited = self._visited_paths()
+        self._forwarder.direct = self.engine.optimization.direct()
+        if (paths, visited) == (self._paths, self._visited):
             return
-        self._paths = paths
-        self._bids = {path.care_of_address: path.bid for path in paths}
+        self._paths, self._visited = paths, visited
+        self._bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
         self._forwarder.table.replace(home_address.packed, paths)
+        self._forwarder.table.replace(DIRECT, visited)
         self._events.log.remote(
             "paths-changed",
             level=Level.INFO,
             paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
         )
+
+    def _visited_paths(self) -> tuple[Path, ...]:
+        """Return the paths to correspondents that are there while we are at home."""
+        return tuple(
+            Path(
+                bid=path.bid or 0,
+                care_of_address=path.care_of_address.packed,
+                weight=self._links[path.link].weight,
+                mtu=self._path_mtu(path),
+                link=path.link,
+                direct_only=True,
+            )
+            for path in self.engine.visited_paths()
+        )
+
+    # Correspondents, and what we need for being one.
+
+    def _correspondent_used(self, peer: bytes) -> None:
+        now = self._driver.now
+        self._driver.run(self.engine.correspondent_used(IPv6Address(peer), now))
+
+    def _correspondent_suspected(self, peer: bytes) -> None:
+        now = self._driver.now
+        self._driver.run(self.engine.correspondent_suspected(IPv6Address(peer), now))
+
+    def is_own(self, address: IPv6Address) -> bool:
+        """Tell whether an address is the one at which we are a correspondent."""
+        return address == self._configuration.mobile_node.home_address
+
+    def mtu(self, own: IPv6Address) -> int:
+        """Return the MTU of packets from the home address; octets."""
+        del own
+        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
+        return max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU)
+
+    def send_direct(self, packet: bytes) -> int:
+        """Send to another mobile node's care-of address; our own way there is the usual one."""
+        self._forwarder.from_device(packet, self._driver.now)
+        return 0
+
+    def send_plain(self, packet: bytes) -> None:
+        """Send by the home agents."""
+        self._forwarder.from_device(packet, self._driver.now)
+
+    def write(self, packet: bytes) -> None:
+        """Give a packet to the kernel."""
+        self._tun.send(packet)
+
+    def home_addresses_changed(self) -> None:
+        """Do nothing: all that this host sends goes to the device anyway."""
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", reason=str(error))

@@ -8,6 +8,7 @@ from math import inf
 
 from mcoa.binding.update_list import Registration
 from mcoa.dataplane.counters import Snapshot
+from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.links import ABSENT_LINK, LinkState, describe_link
@@ -47,7 +48,7 @@ class MobileNodeView:
             device=DeviceStatus(name=device),
             data_plane="userspace",
             home_addresses=(configuration.mobile_node.home_address,),
-            peers=(self._peer(),),
+            peers=(self._peer(), *map(self._correspondent, self.engine.optimization)),
             bindings=[self._binding(entry) for entry in self.engine.update_list],
             links=tuple(self._link(link) for link in configuration.links),
             flows=FlowsStatus(total=snapshot.flows, by_path=active),
@@ -65,6 +66,16 @@ class MobileNodeView:
             role="home-agent",
             state=state,
             multiple_care_of=engine.uses_bids if engine.paths() else None,
+        )
+
+    def _correspondent(self, known: Correspondence) -> PeerStatus:
+        is_known = any(entry.held is not None for entry in known.update_list)
+        return PeerStatus(
+            address=known.peer,
+            role="correspondent",
+            state=known.state,
+            multiple_care_of=known.uses_bids if is_known else None,
+            bindings=tuple(self._binding(entry) for entry in known.update_list),
         )
 
     def _binding(self, entry: Registration) -> BindingLine:

@@ -6,9 +6,11 @@ from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.policy import AtHome
 from mcoa.runtime.config_models import (
     Configuration,
+    CorrespondentConfiguration,
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
+from mcoa.runtime.correspondent import beside
 from mcoa.runtime.home_link import INNER_MTU
 from mcoa.runtime.links import LinkTable, describe_link
 from mcoa.runtime.netlink import Netlink
@@ -28,8 +30,17 @@ def plan(configuration: Configuration) -> Iterator[str]:
     match configuration:
         case HomeAgentConfiguration():
             yield from _plan_agent(configuration)
+            if configuration.correspondent is not None:
+                yield f"ip link add {beside(device)} type tun"
+                interfaces = configuration.correspondent.interfaces
+                yield from _plan_correspondent(
+                    beside(device), interfaces or (configuration.home_agent.home_link,)
+                )
         case MobileNodeConfiguration():
             yield from _plan_node(configuration)
+        case CorrespondentConfiguration():
+            interfaces = configuration.correspondent.interfaces
+            yield from _plan_correspondent(device, interfaces or ())
 
 
 def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
@@ -89,6 +100,18 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
             yield _rule(rule)
         for route in sorted(uplink_routes(number, state), key=lambda each: each.metric):
             yield _route(route, link.interface)
+
+
+def _plan_correspondent(device: str, interfaces: tuple[str, ...]) -> Iterator[str]:
+    yield f"ip link add {device}-in type tun"
+    for interface in interfaces:
+        yield f"tc qdisc add dev {interface} clsact"
+        yield (
+            "# there, packets with a Home Address option or a mobility header are redirected"
+            f" to {device}-in"
+        )
+    yield "# for each home address H that is bound for an address A of this host:"
+    yield f"#   ip -6 route add H dev {device} src A metric 1"
 
 
 def _rule(rule: Rule) -> str:

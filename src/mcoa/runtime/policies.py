@@ -3,13 +3,18 @@
 from math import inf
 
 from mcoa.engine.policy import (
+    CorrespondentPolicy,
     HomeAgentPolicy,
     HomePrefix,
     LinkPolicy,
     MobileNodePolicy,
     MultipleCareOf,
 )
-from mcoa.runtime.config_models import HomeAgentConfiguration, MobileNodeConfiguration
+from mcoa.runtime.config_models import (
+    Configuration,
+    HomeAgentConfiguration,
+    MobileNodeConfiguration,
+)
 
 
 def home_agent_policy(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
@@ -56,4 +61,22 @@ def mobile_node_policy(configuration: MobileNodeConfiguration) -> MobileNodePoli
         at_home=settings.at_home,
         other_home_agents=settings.other_home_agents,
         accepts_unprotected=configuration.security == "none",
+        optimized=settings.route_optimization,
+        not_optimized=settings.no_route_optimization,
+        optimizes_at_home=settings.route_optimization_at_home,
+    )
+
+
+def correspondent_policy(configuration: Configuration) -> CorrespondentPolicy:
+    """Return what a correspondent is to obey, whatever else the node is."""
+    settings = configuration.correspondent
+    if settings is None:
+        raise ValueError("the node is no correspondent")
+    return CorrespondentPolicy(
+        multiple_care_of=(
+            MultipleCareOf.ALLOW if settings.multiple_care_of else MultipleCareOf.PROHIBIT
+        ),
+        max_bindings_per_node=settings.max_bindings_per_node,
+        max_home_addresses=settings.max_home_addresses,
+        max_lifetime_s=settings.max_lifetime_s,
     )

@@ -5,18 +5,24 @@ A line that begins with "# key =" shows the default, or an example where there i
 
 from typing import Literal
 
-Role = Literal["home-agent", "mobile-node"]
+Role = Literal["home-agent", "mobile-node", "correspondent"]
 
-_TOP = """\
+_NAME = """\
 # The name of this node: of its control socket, in `mcoa show --node` and in the log.
 # Absent: the name of this file without its ending.
 # name = "{name}"
 
+"""
+
+_SECURITY = """\
 # The protection of the signalling. This version has none, and says so in every status: who
 # can send packets to the home agent can redirect or cut off the home address. The daemon
 # runs only if you accept that here in so many words.
 security = "none"
 
+"""
+
+_PLACES = """\
 # The network device that mcoa makes: what is routed to it travels over the mobile links.
 # device = "mip0"
 
@@ -24,6 +30,9 @@ security = "none"
 # runtime_directory = "/run/mcoa"
 # state_directory = "/var/lib/mcoa"
 """
+
+_TOP = _NAME + _SECURITY + _PLACES
+_TOP_OF_ANY = _NAME + _PLACES
 
 _HOME_AGENT = (
     """\
@@ -84,6 +93,10 @@ home_prefixes = ["2001:db8:1::/64"]
 
 # Home prefixes that are to be given up: mobile nodes are told (status 1, RFC 6275, 10.6).
 # deprecated_prefixes = ["2001:db8:1::/64"]
+
+# Be a correspondent too, for mobile nodes of other home agents: the keys of the table are
+# those of `mcoa init correspondent`.
+# [correspondent]
 """
 )
 
@@ -128,6 +141,17 @@ home_agent = "2001:db8:1::1"
 # Register several uplinks with one Binding Update.
 # bulk = true
 
+# Correspondents to talk to directly, past the home agent, where they know how (RFC 6275,
+# 11.7.2): prefixes, of which ["::/0"] is everybody. They learn the care-of addresses.
+# route_optimization = ["2001:db8:2::/64"]
+
+# Those of them to leave out. Of two prefixes that match, the longer one decides.
+# no_route_optimization = ["2001:db8:2::/80"]
+
+# While the home link alone is used for the rest (at_home = "home"), go on talking to
+# correspondents over the visited links (RFC 5648, figure 2).
+# route_optimization_at_home = false
+
 # One table for each uplink; the first is preferred where only one can be registered.
 # Care-of addresses are what the interface has, however it came by them.
 [[link]]
@@ -156,6 +180,43 @@ name = "wifi"
 interface = "wlan0"
 bid = 2
 weight = 20
+
+# Be a correspondent too, for mobile nodes of any home agent: the keys of the table are those
+# of `mcoa init correspondent`, without interfaces.
+# [correspondent]
+"""
+)
+
+
+_CORRESPONDENT = (
+    """\
+# mcoa: a correspondent, to which mobile nodes can talk directly (RFC 6275, RFC 5648).
+# Check with `mcoa check FILE`; see what would be set with `mcoa run FILE --dry-run`.
+# Home agents and mobile nodes are correspondents too when they have the table below; a
+# mobile node's has no interfaces, for it is one at its home address.
+
+role = "correspondent"
+
+"""
+    + _TOP_OF_ANY.format(name="server")
+    + """
+[correspondent]
+# The interfaces by which mobile nodes reach this host, at whatever addresses they have.
+interfaces = ["eth0"]
+
+# Several care-of addresses for one home address (RFC 5648). With false, updates that carry
+# Binding Identifiers are refused with status 166.
+# multiple_care_of = true
+
+# How many care-of addresses one mobile node can have at a time: 1 to 100.
+# max_bindings_per_node = 8
+
+# For how many home addresses bindings are kept. Beyond that, the /64 that has the most
+# loses the one that was refreshed longest ago.
+# max_home_addresses = 10000
+
+# The longest lifetime that is granted, "4s" to "7m", in steps of 4 seconds.
+# max_lifetime = "7m"
 """
 )
 
@@ -167,3 +228,5 @@ def sample(role: Role) -> str:
             return _HOME_AGENT
         case "mobile-node":
             return _MOBILE_NODE
+        case "correspondent":
+            return _CORRESPONDENT

@@ -39,8 +39,10 @@ class SignallingError(ValueError):
         self.claim = claim
 
 
-def parse_signalling(packet: bytes, link: str | None = None) -> Received:
-    """Return the message in a packet that came in by `link`.
+def parse_signalling(
+    packet: bytes, link: str | None = None, *, tunnelled: bool = False
+) -> Received:
+    """Return the message in a packet that came in by `link`, perhaps through the tunnel.
 
     Raises:
         SignallingError: it holds no message that an engine could take.
@@ -54,12 +56,13 @@ def parse_signalling(packet: bytes, link: str | None = None) -> Received:
             home_address=home_address,
             routing_header_home_address=routing_home_address,
             link=link,
+            tunnelled=tunnelled,
         )
         return Received(message=message, envelope=envelope)
-    return _parse_unusual(packet, link)
+    return _parse_unusual(packet, link, tunnelled=tunnelled)
 
 
-def _parse_unusual(packet: bytes, link: str | None) -> Received:
+def _parse_unusual(packet: bytes, link: str | None, *, tunnelled: bool) -> Received:
     try:
         parsed = parse_packet(packet)
     except ParseError as error:
@@ -76,8 +79,11 @@ def _parse_unusual(packet: bytes, link: str | None) -> Received:
         home_address=parsed.home_address,
         routing_header_home_address=parsed.routing_home_address,
         link=link,
+        tunnelled=tunnelled,
     )
-    return Received(message=message, envelope=envelope)
+    payload = parsed.payload
+    header = payload[: 8 + 8 * payload[1]] if parsed.protocol == MOBILITY_HEADER else b""
+    return Received(message=message, envelope=envelope, header=header)
 
 
 def _message(

@@ -37,25 +37,6 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerStatus:
-    """A node that we register with, or that registers with us.
-
-    Attributes:
-        role: what the peer is, such as "home-agent".
-        state: in a word or two, such as "registered", "no answer".
-        multiple_care_of: whether the peer knows RFC 5648; None while unknown.
-        last_heard_s: how long ago it spoke.
-    """
-
-    address: Address
-    role: str
-    state: str | None = None
-    multiple_care_of: bool | None = None
-    sequence: int | None = None
-    last_heard_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BindingLine:
     """One entry of the binding cache or the binding update list.
 
@@ -67,6 +48,7 @@ class BindingLine:
         last_status: of the last acknowledgement; None before the first.
         last_status_phrase: the same in words.
         home: of the home link (RFC 5648 §5.6.3).
+        correspondent: at which the binding is; None for that of the home agent.
     """
 
     home_address: Address
@@ -79,6 +61,29 @@ class BindingLine:
     last_status_phrase: str | None = None
     priority: int | None = None
     home: bool = False
+    correspondent: Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """A node that we register with, or that registers with us.
+
+    Attributes:
+        role: what the peer is, such as "home-agent".
+        state: in a word or two, such as "registered", "no answer".
+        multiple_care_of: whether the peer knows RFC 5648; None while unknown.
+        last_heard_s: how long ago it spoke.
+        bindings: what a correspondent has bound, or is to bind; those of a home agent are the
+            node's.
+    """
+
+    address: Address
+    role: str
+    state: str | None = None
+    multiple_care_of: bool | None = None
+    sequence: int | None = None
+    last_heard_s: float | None = None
+    bindings: tuple[BindingLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,7 @@ class Status:
     """All that a view of a node can show.
 
     Attributes:
-        role: "home-agent" or "mobile-node".
+        role: "home-agent", "mobile-node" or "correspondent".
         security: "none", or what protects the signalling.
         data_plane: the back end, such as "userspace".
         home_addresses: the node's own, or the prefixes that an agent serves.

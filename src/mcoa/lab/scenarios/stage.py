@@ -15,7 +15,7 @@ from mcoa.lab.meters.launch import Meter, start_echo, start_stream, start_stream
 from mcoa.lab.meters.results import EchoResult, StreamResult
 from mcoa.lab.meters.stream import Order
 from mcoa.lab.namespaces import LabError, Namespaces, run
-from mcoa.lab.nodes import AGENT, NODE, Nodes
+from mcoa.lab.nodes import AGENT, NODE, PEER, REGISTERED, Nodes
 from mcoa.lab.recorder import Recorder
 from mcoa.lab.scenarios.neighbour_discovery import NeighbourMessage, neighbour_message
 from mcoa.lab.topology import (
@@ -23,6 +23,7 @@ from mcoa.lab.topology import (
     FIGURE_1_LINKS,
     HOME_AGENT,
     MOBILE_NODE,
+    AccessLink,
     Network,
     Topology,
 )
@@ -51,6 +52,7 @@ class Stage:
     network: Network
     nodes: Nodes
     home_link: Recorder
+    uplinks: Recorder
 
     @property
     def home_address(self) -> IPv6Address:
@@ -157,6 +159,23 @@ class Stage:
             tally.wait(duration_s)
             return tally.counts()
 
+    def directly_bound(self) -> set[str]:
+        """Return the links whose addresses the correspondent has, as both ends say."""
+        peers = self.status(NODE).get("peers", ())
+        mine = {
+            line["care_of_address"]: line["link"]
+            for peer in peers
+            if peer["role"] == "correspondent"
+            for line in peer["bindings"]
+            if line["state"] == REGISTERED
+        }
+        return {mine[each] for each in self.held(PEER).values() if each in mine}
+
+    def until_direct(self, *links: str, patience_s: float = PATIENCE_S) -> float:
+        """Wait until just these links are bound at the correspondent; returns the seconds."""
+        what = f"{', '.join(links)} bound at the correspondent"
+        return self.until(lambda: self.directly_bound() == set(links), what, patience_s)
+
     def neighbour_messages(self, since_s: float = 0.0) -> list[NeighbourMessage]:
         """Return the neighbour discovery that the mobile node sent on the home link."""
         return [
@@ -200,18 +219,20 @@ def set_stage(
     *,
     autoconfigured: bool = False,
     has_second_agent: bool = False,
+    links: tuple[AccessLink, ...] = FIGURE_1_LINKS[:2],
 ) -> Iterator[Stage]:
-    """Build the laboratory with a home link, two visited ones, and nobody running yet.
+    """Build the laboratory with a home link, visited ones, and nobody running yet.
 
     Args:
         which: the home link.
         autoconfigured: the home address is the one that the interface would form by itself.
         has_second_agent: two home agents serve the link.
+        links: the visited ones.
     """
     lan = HomeLan(
         has_other_router=which is HomeTopology.OTHER_ROUTERS, has_second_agent=has_second_agent
     )
-    topology = Topology(links=FIGURE_1_LINKS[:2], home_lan=lan)
+    topology = Topology(links=links, home_lan=lan)
     if autoconfigured:
         host = int.from_bytes(
             bytes((lan.mac[0] ^ 2,)) + lan.mac[1:3] + b"\xff\xfe" + lan.mac[3:]
@@ -222,7 +243,13 @@ def set_stage(
     with Namespaces() as namespaces:
         network = Network(namespaces, topology)
         tap = Tap(namespace=network[LAN].path, interface=HOME_PORT, label=HOME_PORT)
-        with Recorder([tap]) as recorder:
+        uplinks = [
+            Tap(namespace=network[MOBILE_NODE].path, interface=each.name, label=each.name)
+            for each in links
+        ]
+        with Recorder([tap]) as recorder, Recorder(uplinks) as visited:
             network.wait_for_care_of_addresses()
             start_stream_server(namespaces, network[CORRESPONDENT], STREAM_PORT)
-            yield Stage(network=network, nodes=Nodes(network), home_link=recorder)
+            yield Stage(
+                network=network, nodes=Nodes(network), home_link=recorder, uplinks=visited
+            )

@@ -1,0 +1,179 @@
+"""Packets that go directly between mobile node and correspondent (RFC 6275 §6.3, §6.4, §11.3).
+
+Nothing is wrapped: one address changes places with a home address, which travels in an
+extension header of 24 octets. A packet in fragments has it in each fragment, so the end that
+takes it out has nothing to put together.
+"""
+
+from collections.abc import Callable
+from random import Random
+from struct import Struct
+from typing import Final
+
+from mcoa.dataplane.counters import DropReason, Drops
+from mcoa.dataplane.fragment import fragment_packet
+from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.packet import (
+    AUTHENTICATION,
+    BASE_LENGTH,
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    HOP_BY_HOP,
+    MINIMUM_MTU,
+    MOBILITY_HEADER,
+    ROUTING,
+)
+from mcoa.dataplane.path import Emit, PathState
+from mcoa.dataplane.path_mtu import advertised_mtu
+from mcoa.wire.extension_headers import HOME_ADDRESS_LAYOUT, ROUTING_LAYOUT
+
+DIRECT_OVERHEAD: Final = 24
+_SHORTEST: Final = BASE_LENGTH + DIRECT_OVERHEAD
+# Before some of these the new header would have to stand, and one covers the addresses; and
+# signalling goes where its sender says (RFC 6275 §9.3.2).
+_NOT_DIRECT: Final = frozenset(
+    (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, AUTHENTICATION, MOBILITY_HEADER)
+)
+
+_from_care_of: Final = Struct("!4sHBB16s16sB7s16s").pack
+_HOME_ADDRESS: Final = slice(48, 64)
+
+Insert = Callable[[bytes, bytes], bytes]
+"""Makes the direct packet of a packet and a care-of address; empty where it must not be."""
+
+
+def with_home_address(packet: bytes, care_of_address: bytes) -> bytes:
+    """Return a mobile node's packet with its Home Address option (RFC 6275 §11.3.1)."""
+    if packet[6] in _NOT_DIRECT:
+        return b""
+    return (
+        _from_care_of(
+            packet[:4],
+            len(packet) - BASE_LENGTH + DIRECT_OVERHEAD,
+            DESTINATION_OPTIONS,
+            packet[7],
+            care_of_address,
+            packet[24:40],
+            packet[6],
+            HOME_ADDRESS_LAYOUT,
+            packet[8:24],
+        )
+        + packet[BASE_LENGTH:]
+    )
+
+
+def with_routing_header(packet: bytes, care_of_address: bytes) -> bytes:
+    """Return a correspondent's packet with a type 2 routing header (RFC 6275 §9.3.2)."""
+    if packet[6] in _NOT_DIRECT:
+        return b""
+    return (
+        _from_care_of(
+            packet[:4],
+            len(packet) - BASE_LENGTH + DIRECT_OVERHEAD,
+            ROUTING,
+            packet[7],
+            packet[8:24],
+            care_of_address,
+            packet[6],
+            ROUTING_LAYOUT,
+            packet[24:40],
+        )
+        + packet[BASE_LENGTH:]
+    )
+
+
+def without_home_address(packet: bytes) -> bytes:
+    """Return the packet as its application sent it; empty unless it begins as above does."""
+    if not _has(packet, DESTINATION_OPTIONS, HOME_ADDRESS_LAYOUT):
+        return b""
+    return _shorter(packet) + packet[_HOME_ADDRESS] + packet[24:40] + packet[_SHORTEST:]
+
+
+def without_routing_header(packet: bytes) -> bytes:
+    """Return the packet as its application sent it; empty unless it begins as above does."""
+    if not _has(packet, ROUTING, ROUTING_LAYOUT):
+        return b""
+    return _shorter(packet) + packet[8:24] + packet[_HOME_ADDRESS] + packet[_SHORTEST:]
+
+
+def _has(packet: bytes, header: int, layout: bytes) -> bool:
+    return len(packet) >= _SHORTEST and packet[6] == header and packet[41:48] == layout
+
+
+def _shorter(packet: bytes) -> bytes:
+    length = (packet[4] << 8 | packet[5]) - DIRECT_OVERHEAD
+    return packet[:4] + max(length, 0).to_bytes(2) + packet[40:41] + packet[7:8]
+
+
+class DirectExit:
+    """Sends packets directly, the careful way."""
+
+    def __init__(
+        self,
+        *,
+        insert: Insert,
+        emit: Emit,
+        answer: Callable[[bytes, float], object],
+        errors: ErrorSource,
+        drops: Drops,
+        rng: Random,
+    ) -> None:
+        """Make an exit; `answer` takes ICMPv6 errors for the sources, with the time."""
+        self._insert = insert
+        self._emit = emit
+        self._answer = answer
+        self._errors = errors
+        self._drops = drops
+        self._rng = rng
+        self.fragments_made = 0
+
+    def send(self, state: PathState, packet: bytes, now: float) -> bool:
+        """Send a packet, or tell its source that it is too big; False: it has to go otherwise."""
+        outer = self._insert(packet, state.path.care_of_address)
+        while outer:
+            mtu = state.mtu.path(now)
+            state.settle(now)
+            if len(outer) > mtu and len(packet) > MINIMUM_MTU:
+                self._too_big(packet, mtu, now)
+                return True
+            if len(outer) > mtu and packet[6] == FRAGMENT:
+                return False
+            refused = self._emit_all(state, outer, mtu)
+            if not refused:
+                state.packets_out += 1
+                state.octets_out += len(packet)
+                return True
+            if not state.mtu.reduce(refused, now):
+                self._drops.count(DropReason.TOO_BIG)
+                return True
+        return False
+
+    def relay_too_big(self, state: PathState, mtu: int, packet: bytes, now: float) -> None:
+        """Believe a Packet Too Big about this path, and pass it on.
+
+        `packet` is the start of the one that was too big, as its application sent it.
+        """
+        state.mtu.reduce(mtu, now)
+        state.settle(now)
+        mtu = state.mtu.path(now)
+        if (packet[4] << 8 | packet[5]) + _SHORTEST > mtu:
+            self._too_big(packet, mtu, now)
+
+    def _too_big(self, packet: bytes, mtu: int, now: float) -> None:
+        self._drops.count(DropReason.TOO_BIG)
+        told = advertised_mtu(mtu - DIRECT_OVERHEAD)
+        self._errors.speak_as(packet[24:40])
+        error = self._errors.packet_too_big(packet, told, now)
+        if error is not None:
+            self._answer(error, now)
+
+    def _emit_all(self, state: PathState, outer: bytes, mtu: int) -> int | None:
+        if len(outer) <= mtu:
+            return self._emit(state.path, outer)
+        fragments = fragment_packet(outer, mtu, self._rng.getrandbits(32), _SHORTEST)
+        self.fragments_made += len(fragments)
+        for fragment in fragments:
+            refused = self._emit(state.path, fragment)
+            if refused:
+                return refused
+        return None
