@@ -216,7 +216,7 @@ class Correspondence:
         if now < self._doubted_at_s + _DOUBTED_EVERY_S:
             return self.step(now)
         self._doubted_at_s = now
-        self._tests.renew(now)
+        self._tests.knock(now)
         for entry in self.update_list:
             if entry.held is not None:
                 entry.refresh_at_s = now

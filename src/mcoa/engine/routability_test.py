@@ -116,10 +116,9 @@ class RoutabilityTest:
         for test in self._care_of.values():
             test.begin()
 
-    def renew(self, now: float) -> None:
-        """Test again, with what is known in use meanwhile."""
-        for test in (self._home, *self._care_of.values()):
-            test.due_s = min(test.due_s, now)
+    def knock(self, now: float) -> None:
+        """Test the home address again, with what is known in use meanwhile."""
+        self._home.due_s = min(self._home.due_s, now)
 
     def expire_home(self) -> None:
         """Forget the home keygen token, which the correspondent does not know any more."""
