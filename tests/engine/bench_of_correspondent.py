@@ -42,7 +42,7 @@ def bid(
 
 
 def key_of(home_token: bytes, care_of_token: bytes = b"") -> bytes:
-    return sha1(home_token + care_of_token).digest()
+    return sha1(home_token + care_of_token, usedforsecurity=False).digest()
 
 
 def mark(key: bytes, care_of: IPv6Address, header: bytes) -> bytes:
@@ -55,7 +55,7 @@ def mark(key: bytes, care_of: IPv6Address, header: bytes) -> bytes:
 class Bench:
     """Sends updates with rising sequence numbers, each with valid proof if not told otherwise."""
 
-    policy: CorrespondentPolicy = CorrespondentPolicy()
+    policy: CorrespondentPolicy = field(default_factory=CorrespondentPolicy)
     sequence: int = 0
     now: float = 1000.0
     actions: list[Action] = field(default_factory=list)

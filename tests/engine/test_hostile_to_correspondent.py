@@ -11,6 +11,7 @@ from engine.bench_of_correspondent import HOME, LTE, OTHER_HOME, PEER, WIFI, Ben
 from mcoa.engine.actions import Envelope, Received
 from mcoa.engine.policy import CorrespondentPolicy
 from mcoa.runtime.signalling import SignallingError, parse_signalling
+from mcoa.wire.checksum import upper_layer_checksum
 from mcoa.wire.messages import BindingUpdate, CareOfTestInit, emit_message
 from mcoa.wire.options import BindingAuthorizationData, NonceIndices
 from mcoa.wire.registry import BindingStatus as Status
@@ -110,8 +111,6 @@ def test_any_octet_changed_makes_it_another_mans_update(bench: Bench) -> None:
 
 
 def _sum_for(packet: bytes, header: int) -> bytes:
-    from mcoa.wire.checksum import upper_layer_checksum  # noqa: PLC0415
-
     octets = packet[header : header + 4] + bytes(2) + packet[header + 6 :]
     return upper_layer_checksum(octets, HOME.packed, PEER.packed, 135).to_bytes(2)
 
@@ -169,7 +168,7 @@ def test_a_mark_cut_short_is_none(bench: Bench) -> None:
         header[4:6] = bytes(2)
         patched = packet[:64] + bytes(header)
         patched = patched[:68] + _sum_for(patched, 64) + patched[70:]
-        with pytest.raises(SignallingError, match="Binding Authorization Data|option|octets"):
+        with pytest.raises(SignallingError, match=r"Authorization|option|octets"):
             parse_signalling(patched)
     assert untouched(bench)
 
@@ -224,12 +223,14 @@ def test_a_million_tests_leave_nothing_behind() -> None:
 def test_a_flood_of_home_addresses_displaces_itself() -> None:
     bench = Bench(policy=CorrespondentPolicy(max_home_addresses=50))
     bench.send(bid(1, LTE))
+    events: set[str] = set()
     for number in range(200):
         home = IPv6Address(f"2001:db8:bad::{number + 1:x}")
         bench.send(bid(1, THIEF), care_of=THIEF, home=home)
+        events.update(bench.events())
         assert len(bench.node.cache) <= 50
     assert bench.bound() == {1: LTE}
-    assert bench.events() == ["binding-displaced"]
+    assert "binding-displaced" in events
 
 
 def test_what_was_displaced_does_not_come_back_from_a_recording() -> None:

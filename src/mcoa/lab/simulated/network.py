@@ -5,9 +5,14 @@ Internet between them are perfect, take no time, and count no hops.
 """
 
 from functools import partial
+from ipaddress import IPv6Network
 from random import Random
 
+from mcoa.dataplane.packet import DESTINATION_OPTIONS, MOBILITY_HEADER
+from mcoa.engine.correspondent_node import CorrespondentNode
+from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import (
+    CorrespondentPolicy,
     HomeAgentPolicy,
     HomePrefix,
     LinkPolicy,
@@ -17,9 +22,15 @@ from mcoa.lab.nodes import REGISTERED
 from mcoa.lab.simulated.clock import Clock
 from mcoa.lab.simulated.host import Host
 from mcoa.lab.simulated.links import RadioLink, Tap
-from mcoa.lab.simulated.nodes import SimulatedAgent, SimulatedNode, Take
+from mcoa.lab.simulated.nodes import (
+    SimulatedAgent,
+    SimulatedCorrespondent,
+    SimulatedNode,
+    Take,
+)
 from mcoa.lab.topology import Topology
 
+_MOBILITY = frozenset((DESTINATION_OPTIONS, MOBILITY_HEADER))
 CARRIER_EVENT_S = 0.001  # until the node hears of its carrier, as measured with real links
 
 
@@ -39,7 +50,8 @@ class PacketNetwork:
         self._rng = rng
         self._agent: SimulatedAgent | None = None
         self._node: SimulatedNode | None = None
-        self.correspondent = Host(topology.correspondent.packed, self._route)
+        self._peer: SimulatedCorrespondent | None = None
+        self.correspondent = Host(topology.correspondent.packed, self._from_correspondent)
         self.mobile_node = Host(topology.home_address.packed, self._from_mobile_node)
         self.links = {
             access.name: RadioLink(
@@ -65,7 +77,36 @@ class PacketNetwork:
         )
         self._agent = SimulatedAgent(self.clock, policy, send=self._route, rng=self._new_rng())
 
-    def start_node(self, *, multiple_care_of: bool = True) -> None:
+    def start_correspondent(self, policy: CorrespondentPolicy | None = None) -> None:
+        """Start the correspondent anew, or for the first time: it knows nothing."""
+        if self._peer is not None:
+            self._peer.close()
+        self._peer = SimulatedCorrespondent(
+            self.clock,
+            policy or CorrespondentPolicy(),
+            self.topology.correspondent,
+            send=self._route,
+            deliver=self.correspondent.take,
+            rng=self._new_rng(),
+        )
+
+    @property
+    def peer(self) -> CorrespondentNode:
+        """The correspondent's engine, which has to run."""
+        if self._peer is None:
+            raise ValueError("there is no correspondent but a plain host")
+        return self._peer.engine
+
+    @property
+    def node(self) -> MobileNode:
+        """The mobile node's engine, which has to run."""
+        if self._node is None:
+            raise ValueError("there is no mobile node")
+        return self._node.engine
+
+    def start_node(
+        self, *, multiple_care_of: bool = True, optimized: tuple[IPv6Network, ...] = ()
+    ) -> None:
         """Start the mobile node, with several care-of addresses or as plain Mobile IPv6."""
         links = self.topology.links
         policy = MobileNodePolicy(
@@ -73,6 +114,7 @@ class PacketNetwork:
             home_agent=self.topology.home_agent,
             links=tuple(LinkPolicy(name=link.name, bid=link.bid) for link in links),
             multiple_care_of=multiple_care_of,
+            optimized=optimized,
         )
         self._node = SimulatedNode(
             self.clock,
@@ -139,7 +181,7 @@ class PacketNetwork:
         topology = self.topology
         routes: dict[bytes, Take] = {
             topology.home_prefix.network_address.packed[:8]: self._to_home_link,
-            topology.correspondent.packed[:8]: self.correspondent.take,
+            topology.correspondent.packed[:8]: self._to_correspondent,
         }
         for link in self.links.values():
             routes[link.access.prefix.network_address.packed[:8]] = link.send_down
@@ -149,6 +191,18 @@ class PacketNetwork:
         take = self._routes.get(packet[24:32])
         if take is not None:
             take(packet)
+
+    def _to_correspondent(self, packet: bytes) -> None:
+        if self._peer is not None:
+            self._peer.arrive(packet)
+        elif packet[6] not in _MOBILITY:  # a host that knows none of that
+            self.correspondent.take(packet)
+
+    def _from_correspondent(self, packet: bytes) -> None:
+        if self._peer is not None:
+            self._peer.take(packet)
+        else:
+            self._route(packet)
 
     def _to_home_link(self, packet: bytes) -> None:
         if self._agent is not None:

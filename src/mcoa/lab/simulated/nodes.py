@@ -1,4 +1,4 @@
-"""Home agent and mobile node: the real engine and the real forwarder of each, joined.
+"""Home agent, mobile node, correspondent: the real engine and forwarder of each, joined.
 
 What `runtime` does with devices, sockets and the event loop is here a call: a packet comes in
 by one method and leaves by the function that was given.
@@ -8,15 +8,24 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from random import Random
 
+from mcoa.dataplane.correspondent import CorrespondentForwarder
 from mcoa.dataplane.counters import DropReason
+from mcoa.dataplane.direct import DIRECT_OVERHEAD
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
-from mcoa.dataplane.packet import BASE_LENGTH, IPV6, MOBILITY_HEADER
+from mcoa.dataplane.packet import (
+    BASE_LENGTH,
+    DESTINATION_OPTIONS,
+    IPV6,
+    MOBILITY_HEADER,
+    ROUTING,
+)
 from mcoa.dataplane.path import Path
-from mcoa.engine.actions import Action, BindingsChanged, Send
+from mcoa.engine.actions import Action, BindingsChanged, Envelope, Send
+from mcoa.engine.correspondent_node import CorrespondentNode
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.mobile_node import MobileNode
-from mcoa.engine.policy import HomeAgentPolicy, MobileNodePolicy
+from mcoa.engine.policy import CorrespondentPolicy, HomeAgentPolicy, MobileNodePolicy
 from mcoa.lab.simulated.clock import Clock
 from mcoa.lab.simulated.driver import Driver
 from mcoa.runtime.signalling import emit_signalling, parse_signalling
@@ -91,6 +100,88 @@ class SimulatedAgent:
         self._clock.after(EXPIRY_INTERVAL_S, self._expire)
 
 
+class SimulatedCorrespondent:
+    """A correspondent.
+
+    Args:
+        own: its address.
+        send: takes a whole packet that leaves it.
+        deliver: takes a packet for its applications.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        policy: CorrespondentPolicy,
+        own: IPv6Address,
+        *,
+        send: Take,
+        deliver: Take,
+        rng: Random,
+    ) -> None:
+        self._clock, self._send, self._deliver = clock, send, deliver
+        self.engine = CorrespondentNode(policy, rng=rng, is_own=own.__eq__)
+        self._forwarder = CorrespondentForwarder(
+            emit=self._emit,
+            plain=send,
+            write=deliver,
+            unbound=self._unbound,
+            report=_say_nothing,
+            rng=rng,
+        )
+        self._driver = Driver(clock, self.engine, self._perform)
+
+    def close(self) -> None:
+        """Be gone: the clock calls no more."""
+        self._driver.close()
+
+    def take(self, packet: bytes) -> None:
+        """Take a packet that its applications send."""
+        if packet[8:40] in self._forwarder.table.bindings:
+            self._forwarder.from_device(packet, self._clock.now)
+        else:
+            self._send(packet)
+
+    def arrive(self, packet: bytes) -> None:
+        """Take a packet that came in."""
+        has_option = packet[6] == DESTINATION_OPTIONS
+        if MOBILITY_HEADER in (packet[6], packet[40] if has_option else 0):
+            received = parse_signalling(packet)
+            self._driver.run(self.engine.receive(received, self._clock.now))
+        elif has_option:
+            self._forwarder.from_network(packet, self._clock.now)
+        else:
+            self._deliver(packet)
+
+    def _emit(self, _path: Path, packet: bytes) -> None:
+        self._send(packet)
+
+    def _unbound(self, own: bytes, source: bytes, home_address: bytes) -> None:
+        addresses = (IPv6Address(octets) for octets in (own, source, home_address))
+        self._driver.run(self.engine.claimed(*addresses))
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send():
+                    self._send(emit_signalling(action))
+                case BindingsChanged(
+                    home_address=home_address, own_address=IPv6Address() as own
+                ):
+                    paths = tuple(
+                        Path(
+                            bid=binding.bid or 0,
+                            care_of_address=binding.octets,
+                            overhead=DIRECT_OVERHEAD,
+                        )
+                        for binding in self.engine.bindings(own, home_address)
+                    )
+                    pair = own.packed + home_address.packed
+                    self._forwarder.table.replace(pair, paths)
+                case _:
+                    pass  # nobody to report to
+
+
 class SimulatedNode:
     """A mobile node.
 
@@ -120,6 +211,8 @@ class SimulatedNode:
             report=_say_nothing,
             rng=rng,
         )
+        self._forwarder.used = self._used
+        self._forwarder.suspected = self._suspected
         self._driver = Driver(clock, self.engine, self._perform)
         self._bids: dict[bytes, int] = {}
         self._is_closed = False
@@ -146,22 +239,37 @@ class SimulatedNode:
     def arrive(self, link: str, packet: bytes) -> None:
         """Take a packet that came to the care-of address of a link."""
         inner = packet[BASE_LENGTH:]
-        if packet[6] != IPV6:
+        if packet[6] == ROUTING and packet[40] != MOBILITY_HEADER:
+            to = self._bids.get(packet[24:40], 0)
+            self._forwarder.from_capture(packet, to, self._clock.now)
+        elif packet[6] != IPV6:
             self._signalling(packet, link)
         elif len(inner) > BASE_LENGTH and inner[6] == MOBILITY_HEADER:
-            self._signalling(inner, link)
+            self._signalling(inner, link, tunnelled=True)
         elif (bid := self._bids.get(packet[24:40])) is not None:
             traffic_class = (packet[0] << 4 | packet[1] >> 4) & 0xFF
             self._forwarder.from_tunnel(
                 packet[8:24], bid, inner, traffic_class, self._clock.now
             )
 
-    def _signalling(self, packet: bytes, link: str) -> None:
-        self._driver.run(self.engine.receive(parse_signalling(packet, link), self._clock.now))
+    def _signalling(self, packet: bytes, link: str, *, tunnelled: bool = False) -> None:
+        received = parse_signalling(packet, link, tunnelled=tunnelled)
+        self._driver.run(self.engine.receive(received, self._clock.now))
+
+    def _used(self, peer: bytes) -> None:
+        now = self._clock.now
+        self._driver.run(self.engine.correspondent_used(IPv6Address(peer), now))
+
+    def _suspected(self, peer: bytes) -> None:
+        now = self._clock.now
+        self._driver.run(self.engine.correspondent_suspected(IPv6Address(peer), now))
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
+                case Send(envelope=Envelope(tunnelled=True, link=str(link))):
+                    packet = emit_signalling(action)
+                    self._forwarder.into_tunnel(packet, link, self._clock.now)
                 case Send(envelope=envelope) if envelope.link is not None:
                     self._send(envelope.link, emit_signalling(action))
                 case BindingsChanged(home_address=home_address):
@@ -180,6 +288,7 @@ class SimulatedNode:
             for path in self.engine.paths()
         )
         self._bids = {path.care_of_address: path.bid for path in paths}
+        self._forwarder.direct = self.engine.optimization.direct()
         self._forwarder.table.replace(home_address.packed, paths)
 
     def _send_over(self, path: Path, packet: bytes) -> None:
