@@ -94,7 +94,8 @@ def _knowledge(multiple_care_of: bool | None) -> str:
 def _bindings(status: Entry) -> list[str]:
     bindings: Sequence[Entry] = status.get("bindings") or ()
     columns = _BINDING_COLUMNS
-    if status.get("role") != "mobile-node":
+    homes = {each.get("home_address") for each in bindings}
+    if status.get("role") != "mobile-node" or len(homes) > 1:
         columns = (("HOME ADDRESS", _text("home_address")), *columns)
     lines = _table(columns, bindings) or ["no bindings"]
     total = int(status.get("bindings_total") or 0)

@@ -24,18 +24,22 @@ from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.policies import correspondent_policy
 from mcoa.runtime.readiness import deliver
-from mcoa.runtime.rtnetlink import Route
+from mcoa.runtime.rtnetlink import Route, Rule
 from mcoa.runtime.sockets import IcmpPacket, IcmpSocket, PacketSender, endpoint
 from mcoa.runtime.status import DeviceStatus, FlowsStatus, LinkStatus, Status
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
-from mcoa.runtime.undo_entries import RoutesThrough
+from mcoa.runtime.undo_entries import Tables
 from mcoa.wire.registry import Icmpv6Type
 
 _USUAL_MTU, _MINIMUM_MTU = 1500, 1280
 _BESIDE = "-cn"
 _LONGEST_NAME = 15 - len("-cn-in")  # of interfaces; the capture has a device, too
-_METRIC = 1
+TABLE = 5200
+"""Of the routes to home addresses that are bound, and the priority of the rule that leads there."""
+
+# What others send by way of this host goes on as ever.
+_OUR_PACKETS = Rule(priority=TABLE, table=TABLE, incoming="lo")
 
 
 def beside(device: str) -> str:
@@ -75,7 +79,7 @@ class CorrespondentService:
             journal=journal,
             persistent=False,
         )
-        journal.record(RoutesThrough(device=device))
+        journal.record(Tables(first=TABLE, last=TABLE))
         self._capture = open_capture(
             device,
             netlink=netlink,
@@ -87,7 +91,6 @@ class CorrespondentService:
         self._senders: dict[str, PacketSender] = {}
         self._states: dict[str, LinkState] = {}
         self._own: dict[IPv6Address, str] = {}
-        self._routes: frozenset[Route] = frozenset()
         self._role = CorrespondentRole(correspondent_policy(configuration), self, self._events)
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
@@ -95,7 +98,7 @@ class CorrespondentService:
             {name: name for name in interfaces},
             self._link_changed,
             netlink=netlink,
-            groups=(*HOME_LINK_GROUPS, "route"),
+            groups=(*HOME_LINK_GROUPS, "route", "rule"),
             disturbed=self.home_addresses_changed,
         )
         self._undeliver: list[Callable[[], None]] = []
@@ -187,20 +190,22 @@ class CorrespondentService:
             Route(
                 destination=IPv6Network(home_address),
                 index=self._tun.index,
-                metric=_METRIC,
+                table=TABLE,
                 mtu=max(self.mtu(own) - DIRECT_OVERHEAD, _MINIMUM_MTU),
                 source=own,
             )
             for home_address, own in self._role.bound().items()
         )
-        present = {
-            route for route in self._netlink.routes() if route.index == self._tun.index
-        } & (self._routes | wanted)
+        present = set(self._netlink.routes(table=TABLE))
         refused = self._netlink.remove_all(present - wanted)
         refused += self._netlink.add_all(wanted - present)
-        for what, error in refused:
-            self._events.log.remote("route-refused", what=what, reason=error.strerror)
-        self._routes = wanted
+        if wanted and _OUR_PACKETS not in self._netlink.rules():
+            try:
+                self._netlink.add(_OUR_PACKETS)
+            except OSError as error:
+                refused.append((_OUR_PACKETS, error))
+        for what, reason in refused:
+            self._events.log.remote("route-refused", what=what, reason=reason.strerror)
 
     # Packets.
 

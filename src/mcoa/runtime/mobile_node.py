@@ -571,11 +571,15 @@ class MobileNodeService:
             mtus={name: self._mtu(name, state) for name, state in self._states.items()},
             now=self._driver.now,
         )
-        return view.status(
+        status = view.status(
             device=self._tun.name,
             uptime_s=self._driver.now - self._began_s,
             counters=self._events.counters(snapshot),
         )
+        if self._correspondent is None:
+            return status
+        of_others = self._correspondent.bindings()
+        return replace(status, bindings=[*status.bindings, *of_others])
 
 
 def _open_capture(device: str, netlink: Netlink, journal: Journal, log: EventLog) -> Capture:

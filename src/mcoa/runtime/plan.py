@@ -10,7 +10,7 @@ from mcoa.runtime.config_models import (
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
-from mcoa.runtime.correspondent import beside
+from mcoa.runtime.correspondent import TABLE, beside
 from mcoa.runtime.home_link import INNER_MTU
 from mcoa.runtime.links import LinkTable, describe_link
 from mcoa.runtime.netlink import Netlink
@@ -111,7 +111,8 @@ def _plan_correspondent(device: str, interfaces: tuple[str, ...]) -> Iterator[st
             f" to {device}-in"
         )
     yield "# for each home address H that is bound for an address A of this host:"
-    yield f"#   ip -6 route add H dev {device} src A metric 1"
+    yield f"#   ip -6 route add H dev {device} src A table {TABLE}"
+    yield f"#   ip -6 rule add iif lo lookup {TABLE} priority {TABLE}"
 
 
 def _rule(rule: Rule) -> str:

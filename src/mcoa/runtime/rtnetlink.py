@@ -113,6 +113,7 @@ class _RouteAttribute(IntEnum):
 
 class _RuleAttribute(IntEnum):
     SOURCE = 2
+    INCOMING = 3
     PRIORITY = 6
     TABLE = 15
     PROTOCOL = 21
@@ -306,14 +307,20 @@ def emit_route_selector(table: int, protocol: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule that sends packets from `source` to a table; None for rules of other shapes."""
+    """A rule that sends packets to a table.
+
+    Attributes:
+        source: of the packets; None for any.
+        incoming: the device that they came in by; "lo" means what this host itself sends.
+    """
 
     NEW: ClassVar = MessageType.NEW_RULE
     DELETE: ClassVar = MessageType.DELETE_RULE
 
     priority: int
     table: int
-    source: IPv6Network | None
+    source: IPv6Network | None = None
+    incoming: str = ""
     protocol: int = PROTOCOL
 
     @classmethod
@@ -326,6 +333,7 @@ class Rule:
             priority=integer(found.get(_RuleAttribute.PRIORITY)),
             table=integer(found.get(_RuleAttribute.TABLE)) or table,
             source=None if source is None else IPv6Network((source, source_length)),
+            incoming=found.get(_RuleAttribute.INCOMING, b"").rstrip(b"\0").decode(),
             protocol=integer(found.get(_RuleAttribute.PROTOCOL)),
         )
 
@@ -335,6 +343,8 @@ class Rule:
         body = _RULE.pack(AF_INET6, 0, length, 0, 0, _TO_TABLE, 0)
         if self.source is not None:
             body += emit_attribute(_RuleAttribute.SOURCE, self.source.network_address.packed)
+        if self.incoming:
+            body += emit_attribute(_RuleAttribute.INCOMING, self.incoming.encode() + b"\0")
         return (
             body
             + emit_attribute(_RuleAttribute.PRIORITY, uint32(self.priority))
