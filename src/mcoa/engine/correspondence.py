@@ -100,6 +100,7 @@ class Correspondence:
         self._outstanding: _Outstanding | None = None
         self._attempts: dict[int | None, int] = {}
         self._failures = 0
+        self._has_failed = False
         self._doubted_at_s = self._forgotten_at_s = -inf
         self._due_s = -inf
 
@@ -116,7 +117,7 @@ class Correspondence:
         """What an operator sees of it, in a word."""
         if any(entry.is_usable for entry in self.update_list):
             return "direct"
-        return "tunnelled" if self._due_s < self.quiet_until_s else "testing"
+        return "tunnelled" if self._has_failed else "testing"
 
     def is_over(self, now: float) -> bool:
         """Tell whether nothing is left that would have to be remembered."""
@@ -249,6 +250,7 @@ class Correspondence:
         self._expire(now)
         actions: list[Action] = []
         is_awake = now >= self.quiet_until_s
+        self._has_failed &= not is_awake
         if is_awake and now < self.used_at_s + IDLE_S and self._has_business():
             actions += self._tests.request(self._around.ways, now)
             if self._tests.has_failed:
@@ -273,6 +275,7 @@ class Correspondence:
         quiet_s = _FIRST_FAILED_QUIET_S * 2 ** min(self._failures, 10)
         self.quiet_until_s = now + min(quiet_s, _LONGEST_FAILED_QUIET_S)
         self._failures += 1
+        self._has_failed = True
         self._arm(now)
         return [Report(event=event, detail=str(self.peer))]
 

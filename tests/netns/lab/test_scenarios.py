@@ -105,6 +105,14 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
     assert remove_stale_runs() == []
 
 
+@pytest.mark.requirement("S3-21", "S3-08", "S5.5.1-03", "S9.3.1-01")
+def test_packets_go_straight_to_the_correspondent_abroad_and_at_home() -> None:
+    result = prove("route-optimization")
+    assert set(result["flows_by_link"]) == {"lte", "wifi", "sat"}
+    assert all(result["flows_by_link"].values())
+    assert result["packets_by_tunnel_meanwhile"] > 0
+
+
 @pytest.mark.requirement("S3-28", "S5.7-06")
 def test_home_agents_are_found_obeyed_and_left() -> None:
     result = prove("discovery")

@@ -13,6 +13,8 @@ class SignallingResult:
 
     Attributes:
         codec_us: one update with three addresses in, and one acknowledgement out.
+        authenticated_us: one update with proof at a correspondent, packet in, packet out.
+        unauthenticated_us: the same update without proof at a home agent.
         transaction_us: one refresh of three bindings, from the device to the device.
         transaction_with_journal_us: the same, written to the disk before it is answered.
         echo_us: reading the same packet and writing the same answer, in Python.
@@ -28,6 +30,8 @@ class SignallingResult:
 
     codec_us: Figures
     scapy_us: Figures
+    authenticated_us: Figures
+    unauthenticated_us: Figures
     small_bindings: int
     large_bindings: int
     transaction_us: Figures
@@ -45,6 +49,11 @@ class SignallingResult:
     def codec_vs_scapy(self) -> float:
         """How many times as fast as scapy's our codec is."""
         return self.scapy_us.median / self.codec_us.median
+
+    @property
+    def authenticated_vs_plain(self) -> float:
+        """Updates with proof for each update without."""
+        return self.unauthenticated_us.median / self.authenticated_us.median
 
     @property
     def transactions_vs_echo(self) -> float:
@@ -81,6 +90,8 @@ class SignallingResult:
         return {
             "schema": SCHEMA,
             "codec_vs_scapy": self.codec_vs_scapy,
+            "authenticated_updates_per_s": 1e6 / self.authenticated_us.median,
+            "authenticated_vs_plain": self.authenticated_vs_plain,
             "transactions_vs_echo": self.transactions_vs_echo,
             "transactions_per_s": 1e6 / self.transaction_us.median,
             "growth_1e3_1e6": self.growth,
@@ -104,6 +115,8 @@ class SignallingResult:
         return {
             "codec_us": self.codec_us,
             "scapy_us": self.scapy_us,
+            "authenticated_us": self.authenticated_us,
+            "unauthenticated_us": self.unauthenticated_us,
             "transaction_us": self.transaction_us,
             "transaction_with_journal_us": self.transaction_with_journal_us,
             "echo_us": self.echo_us,

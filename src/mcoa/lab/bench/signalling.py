@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mcoa.lab.bench.agent import Order
 from mcoa.lab.bench.codec import codec_contest
+from mcoa.lab.bench.correspondent import correspondent_contest
 from mcoa.lab.bench.echo import compile_c_echo
 from mcoa.lab.bench.figures import Contender, Contest
 from mcoa.lab.bench.launch import Agent
@@ -75,12 +76,15 @@ def measure(plan: Plan) -> Generator[Event, None, None]:
     yield Began(title="the codec and scapy, in turn")
     codec = codec_contest(plan.rounds, plan.messages)
     yield from _advance(codec)
+    yield Began(title="updates with proof and without, in turn")
+    proof = correspondent_contest(plan.rounds, plan.messages)
+    yield from _advance(proof)
     directory = os.environ.get("TMPDIR", _ON_DISK)
     with (
         TemporaryDirectory(prefix="mcoa-bench-", dir=directory) as name,
         Namespaces() as namespaces,
     ):
-        yield from _Agents(plan, namespaces, Path(name)).run(codec)
+        yield from _Agents(plan, namespaces, Path(name)).run(codec, proof)
 
 
 def _advance(contest: Contest) -> Iterator[Event]:
@@ -97,7 +101,7 @@ class _Agents:
         self._directory = directory
         self._echo = compile_c_echo(directory)
 
-    def run(self, codec: Contest) -> Iterator[Event]:
+    def run(self, codec: Contest, proof: Contest) -> Iterator[Event]:
         """Measure all that needs an agent; the last event carries the whole result."""
         plan = self._plan
         yield Began(title=f"a home agent with {plan.small:,} bindings")
@@ -114,6 +118,8 @@ class _Agents:
             result=SignallingResult(
                 codec_us=codec.result("codec"),
                 scapy_us=codec.result("scapy"),
+                authenticated_us=proof.result("authenticated"),
+                unauthenticated_us=proof.result("plain"),
                 small_bindings=plan.small,
                 large_bindings=plan.large,
                 transaction_us=agents.result("transaction"),
