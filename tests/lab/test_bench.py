@@ -53,6 +53,8 @@ def a_result(c_echo_us: Figures | None) -> SignallingResult:
     return SignallingResult(
         codec_us=figures(10),
         scapy_us=figures(1000),
+        authenticated_us=figures(40),
+        unauthenticated_us=figures(20),
         small_bindings=1000,
         large_bindings=1_000_000,
         transaction_us=figures(8),
@@ -129,6 +131,8 @@ def test_the_object_has_the_ratios_and_what_they_were_made_of() -> None:
     fields = a_result(figures(2)).to_object()
     assert fields["codec_vs_scapy"] == 100
     assert fields["transactions_vs_echo"] == 0.5
+    assert fields["authenticated_vs_plain"] == 0.5
+    assert fields["authenticated_updates_per_s"] == 25_000
     assert fields["transactions_vs_c_echo"] == 0.25
     assert fields["transactions_per_s"] == 125_000
     assert fields["transaction_with_journal_us"] == 16

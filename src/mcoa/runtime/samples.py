@@ -181,8 +181,8 @@ interface = "wlan0"
 bid = 2
 weight = 20
 
-# Be a correspondent too, for mobile nodes of any home agent: the keys of the table are those
-# of `mcoa init correspondent`, without interfaces.
+# Be a correspondent too, for mobile nodes of any home agent: the keys of the table are
+# those of `mcoa init correspondent`, but for interfaces.
 # [correspondent]
 """
 )

@@ -38,6 +38,7 @@ def test_every_figure_is_there_and_nothing_stays(
     }
     assert {
         "codec_vs_scapy",
+        "authenticated_updates_per_s",
         "transactions_vs_echo",
         "transactions_per_s",
         "growth_1e3_1e6",
