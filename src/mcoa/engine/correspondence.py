@@ -11,25 +11,25 @@ from math import inf
 from random import Random
 from typing import Final
 
-from mcoa.binding.routability import MAX_RR_BINDING_LIFETIME_S, binding_management_key
+from mcoa.binding.routability import MAX_RR_BINDING_LIFETIME_S
 from mcoa.binding.sequence import is_newer, successor
 from mcoa.binding.update_list import UpdateList
 from mcoa.engine import answers, offers
 from mcoa.engine.actions import Action, Envelope, Received, Report, Send
-from mcoa.engine.authorization import is_signed, sign
+from mcoa.engine.authorization import is_signed
 from mcoa.engine.offers import Offers
 from mcoa.engine.pace import Window
 from mcoa.engine.policy import MobileNodePolicy
+from mcoa.engine.proven_updates import Proof, proven_update
 from mcoa.engine.routability_test import MAX_RO_FAILURE, CareOf, RoutabilityTest, Way
 from mcoa.engine.wish import Wish, next_wish
 from mcoa.wire.messages import (
     BindingAcknowledgement,
     BindingRefreshRequest,
-    BindingUpdate,
     CareOfTest,
     HomeTest,
 )
-from mcoa.wire.options import BindingIdentifier, NonceIndices
+from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import BindingStatus, UpdateFlag
 
 IDLE_S: Final = 60.0
@@ -59,19 +59,14 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outstanding:
-    """An update that waits for its acknowledgement.
-
-    Attributes:
-        proven: the care-of address that its authenticator covers.
-    """
+    """An update that waits for its acknowledgement."""
 
     sequence: int
     wish: Wish
     source: IPv6Address
     sent_at_s: float
     due_s: float
-    key: bytes
-    proven: IPv6Address
+    proof: Proof
 
 
 class Correspondence:
@@ -168,8 +163,8 @@ class Correspondence:
         if not is_about_nonces and not is_signed(
             message,
             received.header,
-            outstanding.key,
-            care_of_address=outstanding.proven,
+            outstanding.proof.key,
+            care_of_address=outstanding.proof.address,
             correspondent=self.peer,
         ):
             return [Report(event="acknowledgement-without-proof")]
@@ -385,43 +380,25 @@ class Correspondence:
         self._sequence = successor(self._sequence)
         home_address = self._policy.home_address
         home_token = self._tests.home_token(now)
-        proven = home_address if wish.deregisters else source
         care_of_token = None if wish.deregisters else self._tests.care_of_token(source, now)
         if home_token is None or (care_of_token is None and not wish.deregisters):
             raise ValueError("an update needs the tokens that prove it")
-        key = binding_management_key(
-            home_token.octets, b"" if care_of_token is None else care_of_token.octets
-        )
-        identifiers = tuple(
-            BindingIdentifier(bid=item.bid, care_of_address=item.care_of_address)
-            for item in wish.items
-            if item.bid is not None
-        )
-        indices = NonceIndices(
-            home=home_token.nonce_index,
-            care_of=0 if care_of_token is None else care_of_token.nonce_index,
+        proof = Proof.of(
+            home_token, care_of_token, home_address if wish.deregisters else source
         )
         flags = UpdateFlag.ACKNOWLEDGE if acknowledged else UpdateFlag(0)
-        update = BindingUpdate(
-            sequence=self._sequence,
-            flags=flags | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0)),
-            lifetime_s=0 if wish.deregisters else MAX_RR_BINDING_LIFETIME_S,
-            options=(*identifiers, indices),
-        )
         if acknowledged:
-            self._expect(wish, source, key, proven, now)
-        signed = sign(update, key, care_of_address=proven, correspondent=self.peer)
+            self._expect(wish, source, proof, now)
         envelope = Envelope(
             source=source,
             destination=self.peer,
             home_address=None if source == home_address else home_address,
             link=link,
         )
-        return Send(message=signed, envelope=envelope)
+        message = proven_update(wish, proof, self._sequence, flags, self.peer)
+        return Send(message=message, envelope=envelope)
 
-    def _expect(
-        self, wish: Wish, source: IPv6Address, key: bytes, proven: IPv6Address, now: float
-    ) -> None:
+    def _expect(self, wish: Wish, source: IPv6Address, proof: Proof, now: float) -> None:
         attempts = max((self._attempts.get(item.bid, 0) for item in wish.items), default=0)
         timeout_s = min(_FIRST_TIMEOUT_S * 2**attempts, _LONGEST_TIMEOUT_S)
         self._outstanding = _Outstanding(
@@ -430,8 +407,7 @@ class Correspondence:
             source=source,
             sent_at_s=now,
             due_s=now + timeout_s,
-            key=key,
-            proven=proven,
+            proof=proof,
         )
 
     def _nonces_expired(self, status: BindingStatus, outstanding: _Outstanding) -> None:

@@ -3,7 +3,7 @@
 How packets reach the network, and the kernel, is the business of the service around it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address
 from random import SystemRandom
 from typing import Protocol
@@ -64,6 +64,48 @@ class Surroundings(Protocol):
     def home_addresses_changed(self) -> None:
         """Route to the device what is bound now, and nothing else."""
         ...
+
+
+class AtHomeAddress:
+    """What surrounds the correspondent that a mobile node is at its home address.
+
+    All that it sends takes the mobile node's own ways, be it to another one's care-of address.
+
+    Args:
+        mtu: of those ways; octets.
+        send: takes a packet as if the kernel had routed it to the device.
+        write: gives a packet to the kernel.
+    """
+
+    def __init__(
+        self,
+        home_address: IPv6Address,
+        *,
+        mtu: Callable[[], int],
+        send: Callable[[bytes], object],
+        write: Callable[[bytes], object],
+    ) -> None:
+        self._home_address = home_address
+        self._mtu = mtu
+        self.send_plain = send
+        self.write = write
+
+    def is_own(self, address: IPv6Address) -> bool:
+        """Tell whether an address is the one at which we are a correspondent."""
+        return address == self._home_address
+
+    def mtu(self, own: IPv6Address) -> int:
+        """Return the MTU of packets from the home address; octets."""
+        del own
+        return self._mtu()
+
+    def send_direct(self, packet: bytes) -> int:
+        """Send to another mobile node's care-of address."""
+        self.send_plain(packet)
+        return 0
+
+    def home_addresses_changed(self) -> None:
+        """Do nothing: all that this host sends goes to the device anyway."""
 
 
 class CorrespondentRole:
@@ -132,7 +174,9 @@ class CorrespondentRole:
         self.receive(received)
 
     def receive(self, received: Received) -> None:
-        """Take in one message to one of our addresses."""
+        """Take in one message, which is none of ours if it was to another address."""
+        if not self._around.is_own(received.envelope.destination):
+            return
         self._driver.run(self.engine.receive(received, self._driver.now))
 
     def bindings(self) -> Iterator[BindingLine]:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
-from mcoa.dataplane.direct import without_home_address
 from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
 from mcoa.dataplane.packet import BASE_LENGTH
 from mcoa.dataplane.path import Path
@@ -37,11 +36,16 @@ from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.control import Command
-from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
+from mcoa.runtime.correspondent_role import (
+    AtHomeAddress,
+    CorrespondentRole,
+    ForCorrespondent,
+)
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
+from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -72,9 +76,7 @@ from mcoa.wire.registry import Icmpv6Type
 
 _MOBILITY_HEADER = 135
 _IPV6_IN_IPV6 = 41
-_IPV6_HEADER = bytes((_IPV6_IN_IPV6,))
 _MOBILITY_HEADER_OCTET = bytes((_MOBILITY_HEADER,))
-_UNKNOWN_HEADER, _UNKNOWN_OPTION = 1, 2  # codes of a Parameter Problem (RFC 4443 §3.4)
 _MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
 _ROUTING, _DESTINATION_OPTIONS = bytes((43,)), bytes((60,))
@@ -128,8 +130,14 @@ class MobileNodeService:
         self._peers_at: dict[bytes, Endpoint] = {}
         self._correspondent: CorrespondentRole | None = None
         if configuration.correspondent is not None:
+            around = AtHomeAddress(
+                settings.home_address,
+                mtu=self._tunnel_mtu,
+                send=self._forward,
+                write=self._tun.send,
+            )
             policy = correspondent_policy(configuration)
-            self._correspondent = CorrespondentRole(policy, self, self._events)
+            self._correspondent = CorrespondentRole(policy, around, self._events)
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
@@ -287,7 +295,7 @@ class MobileNodeService:
             network=self.engine.policy.home_network,
             index=self._tun.index,
             way=self._way_home(),
-            mtu=self.mtu(address),
+            mtu=self._tunnel_mtu(),
         )
         # The home address goes by these routes, on whatever interface it is.
         states = {
@@ -308,6 +316,11 @@ class MobileNodeService:
     def _mtu(self, name: str, state: LinkState) -> int:
         return self._links[name].mtu or state.mtu or _USUAL_MTU
 
+    def _tunnel_mtu(self) -> int:
+        """Return what the tunnel over any link takes; octets."""
+        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
+        return max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU)
+
     def _path_mtu(self, path: UsablePath) -> int:
         if path.home:
             return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
@@ -325,6 +338,9 @@ class MobileNodeService:
                 role.from_device(packet)
             else:
                 take(packet, now)
+
+    def _forward(self, packet: bytes) -> None:
+        self._forwarder.from_device(packet, self._driver.now)
 
     def _send_at_home(self, _path: Path, packet: bytes) -> int:
         return self._at_home.send(packet)
@@ -380,28 +396,20 @@ class MobileNodeService:
                     self._discovery(packet)
 
     def _too_big(self, message: bytes) -> None:
-        """Pass on a Packet Too Big that quotes a packet of ours, in a tunnel or direct."""
-        mtu, quoted = int.from_bytes(message[4:8]), message[8:]
-        bid = self._bids.get(quoted[8:24])
-        is_in_tunnel = quoted[24:40] == self._agent_octets and quoted[6:7] == _IPV6_HEADER
-        inner = quoted[40:] if is_in_tunnel else without_home_address(quoted)
-        if bid is not None and inner:
-            self._forwarder.packet_too_big(bid, mtu, inner, self._driver.now)
+        said = read_too_big(message, self._bids, self._agent_octets)
+        if said is not None:
+            self._forwarder.packet_too_big(said.bid, said.mtu, said.inner, self._driver.now)
 
     def _not_understood(self, packet: IcmpPacket) -> None:
-        """Take in that a node does not know mobility (RFC 6275 §11.3.5).
-
-        It quotes a test of ours, with its cookie, or a packet that we sent directly.
-        """
-        code, quoted, now = packet.message[1], packet.message[8:], self._driver.now
-        peer = IPv6Address(quoted[24:40]) if len(quoted) >= 56 else None
-        if peer is None or peer != packet.source:
-            return
-        home_address = self._configuration.mobile_node.home_address.packed
-        if code == _UNKNOWN_HEADER and quoted[6] == _MOBILITY_HEADER:
-            self._driver.run(self.engine.test_unknown_to(peer, quoted[48:56], now))
-        elif code == _UNKNOWN_OPTION and without_home_address(quoted)[8:24] == home_address:
-            self._driver.run(self.engine.option_unknown_to(peer, now))
+        home_address = self._configuration.mobile_node.home_address
+        said, now = read_not_understood(packet, home_address.packed), self._driver.now
+        match said:
+            case None:
+                pass
+            case NotUnderstood(peer=peer, cookie=b""):
+                self._driver.run(self.engine.option_unknown_to(peer, now))
+            case NotUnderstood(peer=peer, cookie=cookie):
+                self._driver.run(self.engine.test_unknown_to(peer, cookie, now))
 
     def _discovery(self, packet: IcmpPacket) -> None:
         try:
@@ -424,8 +432,7 @@ class MobileNodeService:
             self._events.no_message(str(error), packet[8:24])
             return
         if isinstance(received.message, ForCorrespondent) and role is not None:
-            if self.is_own(received.envelope.destination):
-                role.receive(received)
+            role.receive(received)
             return
         self._receive(received)
 
@@ -514,8 +521,6 @@ class MobileNodeService:
             for path in self.engine.visited_paths()
         )
 
-    # Correspondents, and what we need for being one.
-
     def _correspondent_used(self, peer: bytes) -> None:
         now = self._driver.now
         self._driver.run(self.engine.correspondent_used(IPv6Address(peer), now))
@@ -523,32 +528,6 @@ class MobileNodeService:
     def _correspondent_suspected(self, peer: bytes) -> None:
         now = self._driver.now
         self._driver.run(self.engine.correspondent_suspected(IPv6Address(peer), now))
-
-    def is_own(self, address: IPv6Address) -> bool:
-        """Tell whether an address is the one at which we are a correspondent."""
-        return address == self._configuration.mobile_node.home_address
-
-    def mtu(self, own: IPv6Address) -> int:
-        """Return the MTU of packets from the home address; octets."""
-        del own
-        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
-        return max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU)
-
-    def send_direct(self, packet: bytes) -> int:
-        """Send to another mobile node's care-of address; our own way there is the usual one."""
-        self._forwarder.from_device(packet, self._driver.now)
-        return 0
-
-    def send_plain(self, packet: bytes) -> None:
-        """Send by the home agents."""
-        self._forwarder.from_device(packet, self._driver.now)
-
-    def write(self, packet: bytes) -> None:
-        """Give a packet to the kernel."""
-        self._tun.send(packet)
-
-    def home_addresses_changed(self) -> None:
-        """Do nothing: all that this host sends goes to the device anyway."""
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", reason=str(error))
