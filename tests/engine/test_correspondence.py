@@ -1,7 +1,7 @@
 """The mobile node's side of one correspondent, against one that says anything."""
 
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
 import pytest
@@ -293,3 +293,32 @@ def test_idle_correspondents_are_not_refreshed_but_their_dead_links_are_deleted(
     assert isinstance(only.message, BindingUpdate)
     assert only.message.lifetime_s == 0
     assert [i for i in only.message.identifiers if isinstance(i, BindingIdentifier)]
+
+
+def test_the_longer_prefix_decides_who_is_talked_to_directly() -> None:
+    policy = replace(
+        POLICY,
+        optimized=(IPv6Network("::/0"), IPv6Network("2001:db8:9:1::/64")),
+        not_optimized=(IPv6Network("2001:db8:9::/48"),),
+    )
+    assert policy.optimizes(IPv6Address("2001:db8:77::1"))
+    assert not policy.optimizes(PEER)
+    assert policy.optimizes(IPv6Address("2001:db8:9:1::1"))
+    assert not policy.optimizes(HOME)
+    assert not policy.optimizes(IPv6Address("ff02::1"))
+
+
+def test_correspondents_are_served_side_by_side_and_in_bounds() -> None:
+    optimization = RouteOptimization(
+        replace(POLICY, optimized=(IPv6Network("::/0"),)), Random(1)
+    )
+    optimization.surround(BOTH, 0.0)
+    peers = [IPv6Address(int(PEER) + n) for n in range(2000)]
+    sent = [each for peer in peers for each in optimization.used(peer, 1.0)]
+    assert len(list(optimization)) == 1024
+    inits = [s for s in sent if isinstance(s, Send) and isinstance(s.message, HomeTestInit)]
+    assert {s.envelope.destination for s in inits} == set(peers[:1024])
+    assert len({s.message.cookie for s in inits}) == 1024
+    while (due_s := optimization.next_deadline()) is not None and due_s < 5000.0:
+        optimization.handle_timer(due_s)
+    assert list(optimization) == []

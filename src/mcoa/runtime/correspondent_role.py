@@ -13,6 +13,7 @@ from mcoa.dataplane.direct import DIRECT_OVERHEAD
 from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Action, BindingsChanged, Received, Report, Send
+from mcoa.engine.authorization import authorization_of
 from mcoa.engine.correspondent_node import CorrespondentNode
 from mcoa.engine.policy import CorrespondentPolicy
 from mcoa.runtime.driver import Driver
@@ -23,6 +24,7 @@ from mcoa.runtime.status import BindingLine
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS, MOBILITY_HEADER
 from mcoa.wire.messages import (
     BindingAcknowledgement,
+    BindingError,
     BindingUpdate,
     CareOfTest,
     CareOfTestInit,
@@ -216,11 +218,8 @@ class CorrespondentRole:
                     raise ValueError(f"a correspondent does not ask for {action}")
 
     def _send(self, send: Send) -> None:
-        message, now = send.message, self._driver.now
-        limit = self._tests if isinstance(message, HomeTest | CareOfTest) else self._complaints
-        # What bears a key's mark answers somebody who has proven his addresses.
-        is_proven = isinstance(message, BindingAcknowledgement) and bool(message.options)
-        if not is_proven and not limit.allows(now):
+        limit = self._limit_of(send)
+        if limit is not None and not limit.allows(self._driver.now):
             self._events.counts["answers-withheld"] += 1
             return
         packet = emit_signalling(send)
@@ -228,6 +227,18 @@ class CorrespondentRole:
             self._around.send_plain(packet)
         else:
             self._around.send_direct(packet)
+
+    def _limit_of(self, send: Send) -> RateLimiter | None:
+        """Return what bounds answers to those who have proven nothing; None for all else."""
+        match send.message:
+            case HomeTest() | CareOfTest():
+                return self._tests
+            case BindingError():
+                return self._complaints
+            case BindingAcknowledgement() as message if authorization_of(message) is None:
+                return self._complaints
+            case _:
+                return None
 
     def _bindings_changed(self, own: IPv6Address, home_address: IPv6Address) -> None:
         bindings = sorted(
