@@ -105,6 +105,17 @@ def test_a_known_flow_is_looked_at_again_when_its_path_is_gone() -> None:
     assert bench.unbound
 
 
+def test_a_known_flow_does_not_go_on_from_an_address_that_is_bound_no_more() -> None:
+    bench = Bench(LTE, WIFI)
+    for _ in range(3):
+        bench.forwarder.from_network(with_home_address(up(5), LTE), 0.0)
+    other = Path(bid=2, care_of_address=WIFI, overhead=DIRECT_OVERHEAD)
+    bench.forwarder.table.replace(PEER + HOME, (other,))
+    bench.forwarder.from_network(with_home_address(up(5), LTE), 0.01)
+    assert len(bench.written) == 3
+    assert bench.unbound == [(PEER, LTE, HOME)]
+
+
 def test_for_another_address_of_ours_it_goes_by_the_home_agent() -> None:
     bench = Bench(LTE)
     other = udp(WIFI, HOME, (80, 5))

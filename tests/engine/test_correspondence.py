@@ -9,6 +9,7 @@ import pytest
 from engine.bench_of_correspondent import HOME, LTE, PEER, WIFI, key_of, mark
 from mcoa.engine.actions import Action, Envelope, Received, Report, Send
 from mcoa.engine.correspondence import IDLE_S, Correspondence, Surroundings
+from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.engine.routability_test import Way
 from mcoa.engine.route_optimization import RouteOptimization
@@ -242,6 +243,63 @@ def test_who_says_that_we_are_forgotten_is_believed_once_a_second(bound: Bench) 
         bound.take(bound.known.forgotten(bound.now))
     assert bound.direct == frozenset()
     assert bound.reports == ["correspondent-forgot-us"]
+
+
+def test_what_it_said_of_packets_under_way_does_not_undo_what_is_bound_anew(
+    bound: Bench,
+) -> None:
+    bound.take(bound.known.forgotten(bound.now))
+    bound.now += 0.1
+    bound.take(bound.known.step(bound.now))
+    bound.tested(LTE)
+    bound.acknowledge()
+    assert bound.direct == {LTE.packed}
+    bound.take(bound.known.forgotten(bound.now))
+    assert bound.direct == {LTE.packed}
+    bound.now += 1.0
+    bound.take(bound.known.forgotten(bound.now))
+    assert bound.direct == frozenset()
+
+
+def test_an_old_number_about_an_overtaken_copy_changes_nothing() -> None:
+    bench = Bench().tested(LTE)
+    sequence = bench.updates()[-1].sequence
+    for last in (sequence, sequence - 1):
+        bench.acknowledge(Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, sequence=last % 65536)
+    assert len(bench.updates()) == 1
+
+
+def test_a_suspicion_is_looked_into_with_what_is_bound_in_use(bound: Bench) -> None:
+    before = len(bound.sent)
+    for _ in range(5):
+        bound.take(bound.known.suspected(bound.now))
+        bound.now += 0.5
+    kinds = [type(each.message) for each in bound.sent[before:]]
+    assert kinds.count(HomeTestInit) <= 2
+    assert BindingUpdate in kinds
+    assert bound.direct == {LTE.packed, WIFI.packed}
+    bound.run(30.0)  # no answer comes any more
+    assert bound.direct == frozenset()
+
+
+def test_tokens_that_are_too_old_prove_nothing(bound: Bench) -> None:
+    bound.now += 210.0
+    bound.known.surround(Surroundings(offered={"wifi": (WIFI,)}, ways=BOTH.ways[1:]))
+    before = len(bound.updates())
+    bound.take(bound.known.step(bound.now, supersede=True))
+    assert len(bound.updates()) == before
+
+
+def test_a_home_test_that_came_another_way_is_not_looked_at() -> None:
+    node = MobileNode(replace(POLICY, optimized=(IPv6Network("::/0"),)), rng=Random(1))
+    test = HomeTest(nonce_index=1, cookie=bytes(8), token=HOME_TOKEN)
+    for tunnelled, event in (
+        (False, "home-test-from-elsewhere"),
+        (True, "message-from-stranger"),
+    ):
+        envelope = Envelope(source=PEER, destination=HOME, tunnelled=tunnelled)
+        actions = node.receive(Received(message=test, envelope=envelope), 0.0)
+        assert Report(event=event) in actions
 
 
 def test_a_node_that_knows_no_test_says_so_with_our_cookie(bound: Bench) -> None:

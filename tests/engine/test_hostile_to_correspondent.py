@@ -12,7 +12,7 @@ from mcoa.engine.actions import Envelope, Received
 from mcoa.engine.policy import CorrespondentPolicy
 from mcoa.runtime.signalling import SignallingError, parse_signalling
 from mcoa.wire.checksum import upper_layer_checksum
-from mcoa.wire.messages import BindingUpdate, CareOfTestInit, emit_message
+from mcoa.wire.messages import BindingUpdate, CareOfTestInit, HomeTest, emit_message
 from mcoa.wire.options import BindingAuthorizationData, NonceIndices
 from mcoa.wire.registry import BindingStatus as Status
 from mcoa.wire.signalling import emit_signalling
@@ -187,10 +187,24 @@ def test_a_mark_that_is_not_the_last_option_counts_for_nothing(bench: Bench) -> 
     assert untouched(bench)
 
 
-def test_addresses_of_ours_are_not_talked_about(bench: Bench) -> None:
+@pytest.mark.parametrize("home", [OTHER_HOME, IPv6Address("fe80::7"), IPv6Address("::1")])
+def test_no_home_address_is_ours_or_cannot_be_reached(bench: Bench, home: IPv6Address) -> None:
+    """Even where the token is right, which nobody could have got."""
     bench.own.add(OTHER_HOME)
-    home = bench.home_test()
-    assert bench.send(bid(1, LTE), home=OTHER_HOME, home_test=home) is None
+    nonces = bench.node.nonces
+    index = nonces.current(bench.now)
+    token = nonces.home_token(home.packed, index, bench.now) or b""
+    test = HomeTest(nonce_index=index, cookie=bytes(8), token=token)
+    assert bench.send(bid(1, LTE), home=home, home_test=test) is None
+    assert bench.bound(home) == {}
+    assert bench.events() == ["update-refused"]
+
+
+def test_an_update_that_was_refused_has_spent_its_number(bench: Bench) -> None:
+    bench.send(bid(1, LTE), bid(2, WIFI), sequence=50)
+    answer = bench.send(bid(2, WIFI), care_of=WIFI, sequence=49)
+    assert answer is not None
+    assert answer.status is Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
     assert untouched(bench)
 
 

@@ -51,13 +51,13 @@ def is_signed(
 
     Args:
         message: as it was read from `header`.
-        header: the octets of its Mobility Header, in which nothing follows that option.
+        header: the octets of its Mobility Header.
         key: Kbm.
         care_of_address: as in sign().
         correspondent: as in sign().
     """
     option = authorization_of(message)
-    if option is None or not header.endswith(option.emit()):
+    if option is None:
         return False
     expected = authenticator(key, care_of_address.packed, correspondent.packed, header)
     return is_authentic(expected, option.authenticator)
