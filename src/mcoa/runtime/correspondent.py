@@ -21,7 +21,7 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.links import HOME_LINK_GROUPS, LinkState, LinkWatcher, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
-from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.netlink import Changeable, Netlink
 from mcoa.runtime.policies import correspondent_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.rtnetlink import Route, Rule
@@ -197,15 +197,22 @@ class CorrespondentService:
             for home_address, own in self._role.bound().items()
         )
         present = set(self._netlink.routes(table=TABLE))
+        new = wanted - present
         refused = self._netlink.remove_all(present - wanted)
-        refused += self._netlink.add_all(wanted - present)
-        if wanted and _OUR_PACKETS not in self._netlink.rules():
-            try:
-                self._netlink.add(_OUR_PACKETS)
-            except OSError as error:
-                refused.append((_OUR_PACKETS, error))
+        refused += self._netlink.add_all(new)
+        if wanted and (new or _OUR_PACKETS not in self._netlink.rules()):
+            refused += self._lead_to_table()
         for what, reason in refused:
             self._events.log.remote("route-refused", what=what, reason=reason.strerror)
+
+    def _lead_to_table(self) -> list[tuple[Changeable, OSError]]:
+        """Add the rule anew: connections that stand look for another route upon nothing less."""
+        refused = self._netlink.remove_all([_OUR_PACKETS])
+        try:
+            self._netlink.add(_OUR_PACKETS)
+        except OSError as error:
+            refused.append((_OUR_PACKETS, error))
+        return refused
 
     # Packets.
 
