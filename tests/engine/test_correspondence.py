@@ -109,7 +109,7 @@ class Bench:
             ),
             header=emit_message(message, PEER.packed, HOME.packed),
         )
-        self.take(self.known.acknowledged(received, self.now))
+        self.take(self.known.acknowledged(message, received, self.now))
 
     def updates(self) -> list[BindingUpdate]:
         return [s.message for s in self.sent if isinstance(s.message, BindingUpdate)]

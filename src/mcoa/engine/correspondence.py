@@ -36,7 +36,7 @@ IDLE_S: Final = 60.0
 """A correspondent without packets for so long is left to forget us."""
 
 _FIRST_FAILED_QUIET_S, _LONGEST_FAILED_QUIET_S = 10.0, 600.0
-_DOUBTED_EVERY_S: Final = 10.0
+_FIRST_DOUBT_S, _LONGEST_DOUBT_S = 10.0, 600.0
 _FORGOTTEN_EVERY_S: Final = 1.0
 _SILENT_QUIET_S: Final = 30.0
 _FIRST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 1.0, 32.0
@@ -97,6 +97,7 @@ class Correspondence:
         self._failures = 0
         self._has_failed = False
         self._doubted_at_s = self._forgotten_at_s = -inf
+        self._doubt_s = _FIRST_DOUBT_S
         self._due_s = -inf
 
     # What the owner asks.
@@ -153,10 +154,11 @@ class Correspondence:
             actions += self._use_no_identifiers()
         return [*actions, *self.step(now)]
 
-    def acknowledged(self, received: Received, now: float) -> list[Action]:
-        """Take in an acknowledgement (RFC 6275 §11.7.3)."""
-        message, outstanding = received.message, self._outstanding
-        assert isinstance(message, BindingAcknowledgement)  # noqa: S101 - for the types
+    def acknowledged(
+        self, message: BindingAcknowledgement, received: Received, now: float
+    ) -> list[Action]:
+        """Take in an acknowledgement, as it was received (RFC 6275 §11.7.3)."""
+        outstanding = self._outstanding
         if outstanding is None or received.envelope.destination != outstanding.source:
             return [Report(event="acknowledgement-unexpected")]
         is_about_nonces = message.status in _HOME_NONCE_EXPIRED | _CARE_OF_NONCE_EXPIRED
@@ -207,10 +209,12 @@ class Correspondence:
         """Look again at what it has bound: a packet of it came by way of the home agent.
 
         It may have forgotten us, or be a node that knows no mobility by now (RFC 6275 §11.7.2).
-        Others could have sent that packet, so nothing is given up before it stays silent.
+        Others could have sent that packet, so nothing is given up before it stays silent. And there
+        are packets that never go straight: in vain it is looked into ever more seldom.
         """
-        if now < self._doubted_at_s + _DOUBTED_EVERY_S:
+        if now < self._doubted_at_s + self._doubt_s:
             return self.step(now)
+        self._doubt_s = min(2 * self._doubt_s, _LONGEST_DOUBT_S)
         self._doubted_at_s = now
         self._tests.knock(now)
         for entry in self.update_list:
@@ -261,6 +265,7 @@ class Correspondence:
         self._tests.begin_anew()
         self._afresh, self._outstanding = True, None
         self._attempts.clear()
+        self._doubt_s = _FIRST_DOUBT_S
 
     def _fail(self, event: str, now: float) -> list[Action]:
         """Use the tunnel for a while, whatever the correspondent may hold (RFC 6275 §11.6.3)."""
@@ -305,8 +310,7 @@ class Correspondence:
         if wish is None or source is None:
             self._outstanding = None
             return reports
-        if supersede and outstanding is not None and outstanding.wish == wish:
-            self._outstanding = outstanding
+        if self._outstanding is not None and self._outstanding.wish == wish:
             return reports  # that is just what is under way
         if not self._window.allows(now):
             self._outstanding = None

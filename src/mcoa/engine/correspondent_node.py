@@ -7,6 +7,7 @@ room; and whoever fails the first gets silence, unless his nonces were only too 
 
 from collections.abc import Callable
 from ipaddress import IPv6Address
+from itertools import islice
 from math import inf
 from random import Random
 
@@ -19,6 +20,7 @@ from mcoa.binding.routability import (
 )
 from mcoa.binding.sequence import is_newer
 from mcoa.binding.timers import SecondBuckets
+from mcoa.engine import upkeep
 from mcoa.engine.acknowledgement import echoes, refusal
 from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
 from mcoa.engine.addresses import is_unicast_routable
@@ -29,7 +31,6 @@ from mcoa.engine.policy import CorrespondentPolicy, MultipleCareOf
 from mcoa.engine.verdict import Request, Verdict
 from mcoa.wire.messages import (
     BindingAcknowledgement,
-    BindingRefreshRequest,
     BindingUpdate,
     CareOfTest,
     CareOfTestInit,
@@ -41,6 +42,7 @@ from mcoa.wire.options import BindingIdentifier, NonceIndices
 from mcoa.wire.registry import AcknowledgementFlag, BindingStatus, UpdateFlag
 
 _STALE_WAKES_KEPT = 1024
+_MOST_ECHOES = 50
 _NO_FLAGS = AcknowledgementFlag(0)
 _EXPIRED_NONCES = {
     (True, False): BindingStatus.EXPIRED_HOME_NONCE_INDEX,
@@ -171,8 +173,7 @@ class CorrespondentNode:
         if self._is_hopeless(envelope, home_address):
             return [Report(event="update-refused", detail="no address to send to")]
         if update.flags & UpdateFlag.HOME:
-            not_agent = refusal(BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED, update)
-            return [_acknowledge(not_agent, update, envelope)]
+            return _refuse(BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED, update, envelope)
         indices = _nonce_indices(update)
         if indices is None:
             return [Report(event="update-without-proof", home_address=home_address)]
@@ -185,7 +186,7 @@ class CorrespondentNode:
         )
         key = self._key(request, indices)
         if isinstance(key, BindingStatus):
-            return [_acknowledge(refusal(key, update), update, envelope)]
+            return _refuse(key, update, envelope)
         proven = proven_address(request, self._rules)
         if not is_signed(
             update,
@@ -245,10 +246,10 @@ class CorrespondentNode:
             )
         if not verdict.status.is_rejection and not update.flags & UpdateFlag.ACKNOWLEDGE:
             return actions
-        answer = _acknowledge(verdict, update, envelope, sequence=sequence)
-        assert isinstance(answer.message, BindingAcknowledgement)  # noqa: S101 - for the types
-        signed = sign(answer.message, key, care_of_address=proven, correspondent=own)
-        return [*actions, Send(message=signed, envelope=answer.envelope)]
+        answer = sign(
+            _acknowledgement(verdict, sequence), key, care_of_address=proven, correspondent=own
+        )
+        return [*actions, Send(message=answer, envelope=_to_source(envelope))]
 
     def _apply(
         self,
@@ -284,7 +285,7 @@ class CorrespondentNode:
     # Time.
 
     def _arm(self, own: IPv6Address, entry: CacheEntry) -> None:
-        due_s = self._due(entry)
+        due_s = upkeep.due_s(entry, self.policy.refresh_request_lead_s)
         if entry.wake_at_s is None or due_s < entry.wake_at_s - 1:
             entry.wake_at_s = self._wakes.add((own, entry.home_address), due_s)
 
@@ -296,15 +297,8 @@ class CorrespondentNode:
                 if entry.wake_at_s is not None
             )
 
-    def _due(self, entry: CacheEntry) -> float:
-        if not entry.bindings:
-            return entry.forget_at_s or 0.0
-        expiry_s = min(binding.expires_at_s for binding in entry.bindings)
-        return expiry_s if entry.refresh_requested else expiry_s - self._lead_s(entry)
-
-    def _lead_s(self, entry: CacheEntry) -> float:
-        # Late enough that a mobile node which refreshes by itself is never asked.
-        return min(self.policy.refresh_request_lead_s, 0.05 * entry.lifetime_s)
+    def _is_due(self, entry: CacheEntry, now: float) -> bool:
+        return upkeep.due_s(entry, self.policy.refresh_request_lead_s) <= now
 
     def _wake(self, own: IPv6Address, entry: CacheEntry, now: float) -> list[Action]:
         entry.wake_at_s = None
@@ -320,7 +314,7 @@ class CorrespondentNode:
         if not entry.bindings and (entry.forget_at_s or -inf) <= now:
             self.cache.remove(own, entry.home_address)
             return actions
-        if entry.bindings and not entry.refresh_requested and self._due(entry) <= now:
+        if entry.bindings and not entry.refresh_requested and self._is_due(entry, now):
             entry.refresh_requested = True
             actions += self._request_refresh(own, entry, now)
         self._arm(own, entry)
@@ -330,14 +324,9 @@ class CorrespondentNode:
         """Ask for the bindings that run out first (RFC 6275 §9.5.5, RFC 5648 §6.4)."""
         if not self._in_use(own, entry.home_address):
             return []
-        horizon_s = now + self._lead_s(entry)
-        options = tuple(
-            BindingIdentifier(bid=each.bid)
-            for each in entry.bindings
-            if each.bid is not None and each.expires_at_s <= horizon_s
-        )
+        request = upkeep.refresh_request(entry, self.policy.refresh_request_lead_s, now)
         envelope = Envelope(source=own, destination=entry.home_address)
-        return [Send(message=BindingRefreshRequest(options=options), envelope=envelope)]
+        return [Send(message=request, envelope=envelope)]
 
 
 def _nonce_indices(update: BindingUpdate) -> NonceIndices | None:
@@ -351,28 +340,31 @@ def _back(received: Envelope) -> Envelope:
     return Envelope(source=received.destination, destination=received.source)
 
 
-def _acknowledge(
-    verdict: Verdict, update: BindingUpdate, received: Envelope, *, sequence: int | None = None
-) -> Send:
-    """Answer to where an update came from; who it was is not proven yet."""
-    home_address = received.home_address or received.source
-    message = BindingAcknowledgement(
+def _refuse(status: BindingStatus, update: BindingUpdate, received: Envelope) -> list[Action]:
+    """Refuse an update of whom nothing is proven yet."""
+    message = _acknowledgement(refusal(status, update), update.sequence)
+    return [Send(message=message, envelope=_to_source(received))]
+
+
+def _acknowledgement(verdict: Verdict, sequence: int) -> BindingAcknowledgement:
+    return BindingAcknowledgement(
         status=verdict.status,
         flags=_NO_FLAGS,
-        sequence=update.sequence if sequence is None else sequence,
+        sequence=sequence,
         lifetime_s=verdict.lifetime_s,
-        options=tuple(echoes(verdict))[:_MOST_ECHOES],
+        options=tuple(islice(echoes(verdict), _MOST_ECHOES)),
     )
+
+
+def _to_source(received: Envelope) -> Envelope:
+    """Return how to answer to where an update came from (RFC 6275 §9.5.4)."""
+    home_address = received.home_address or received.source
     is_from_home = received.source == home_address
-    envelope = Envelope(
+    return Envelope(
         source=received.destination,
         destination=received.source,
         routing_header_home_address=None if is_from_home else home_address,
     )
-    return Send(message=message, envelope=envelope)
-
-
-_MOST_ECHOES = 50
 
 
 def _seen_by_data(entry: CacheEntry) -> list[tuple[int | None, bytes]]:

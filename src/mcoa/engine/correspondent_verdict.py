@@ -12,7 +12,13 @@ from ipaddress import IPv6Address
 from mcoa.binding.cache import Binding
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.policy import CorrespondentPolicy, MultipleCareOf
-from mcoa.engine.verdict import AnyIdentifier, Request, Verdict, refuse_whole
+from mcoa.engine.verdict import (
+    AnyIdentifier,
+    Request,
+    Verdict,
+    has_impossible_length,
+    refuse_whole,
+)
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import (
     AlternateCareOfAddress,
@@ -22,7 +28,6 @@ from mcoa.wire.options import (
 from mcoa.wire.registry import BindingStatus
 
 _ACCEPTED = BindingStatus.ACCEPTED
-_BID_OPTION_LENGTHS = (4, 8, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +89,13 @@ def decide_at_correspondent(request: Request, rules: Rules) -> Verdict:
 def _refusal_of_identifiers(
     request: Request, identifiers: tuple[AnyIdentifier, ...], policy: CorrespondentPolicy
 ) -> BindingStatus | None:
-    for identifier in identifiers:
-        match identifier:
-            case MalformedBindingIdentifier(data=data) if len(data) not in _BID_OPTION_LENGTHS:
-                return BindingStatus.MCOA_MALFORMED
+    if has_impossible_length(identifiers):
+        return BindingStatus.MCOA_MALFORMED
     if policy.multiple_care_of is MultipleCareOf.PROHIBIT:
         return BindingStatus.MCOA_PROHIBITED
     if len(identifiers) > 1:
         return BindingStatus.MCOA_BULK_REGISTRATION_PROHIBITED
-    plain_stands = request.entry is not None and request.entry.is_plain
-    if plain_stands and not request.overwrites and not request.is_deregistration:
+    if request.meets_plain_binding:
         return BindingStatus.MCOA_NON_MCOA_BINDING_EXISTS
     return None
 

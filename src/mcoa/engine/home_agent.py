@@ -15,6 +15,7 @@ from random import Random
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.binding.sequence import is_newer
 from mcoa.binding.timers import SecondBuckets, TimerTable
+from mcoa.engine import upkeep
 from mcoa.engine.acknowledgement import acknowledge, refusal
 from mcoa.engine.actions import (
     Action,
@@ -41,13 +42,11 @@ from mcoa.wire.icmpv6_mobility import (
     MobilePrefixSolicitation,
 )
 from mcoa.wire.messages import (
-    BindingRefreshRequest,
     BindingRevocationAcknowledgement,
     BindingUpdate,
     UnknownMessage,
 )
 from mcoa.wire.options import (
-    BindingIdentifier,
     NonceIndices,
 )
 from mcoa.wire.registry import (
@@ -395,7 +394,7 @@ class HomeAgent:
         A refresh moves that time away and needs no work: the early wake finds nothing to do
         and arms again.
         """
-        due_s = self._due(entry)
+        due_s = upkeep.due_s(entry, self.policy.refresh_request_lead_s)
         if entry.wake_at_s is None or due_s < entry.wake_at_s - 1:
             entry.wake_at_s = self._wakes.add(entry.home_address, due_s)
 
@@ -408,15 +407,8 @@ class HomeAgent:
                 if entry.wake_at_s is not None
             )
 
-    def _due(self, entry: CacheEntry) -> float:
-        if not entry.bindings:
-            return entry.forget_at_s or 0.0
-        expiry_s = min(binding.expires_at_s for binding in entry.bindings)
-        return expiry_s if entry.refresh_requested else expiry_s - self._lead_s(entry)
-
-    def _lead_s(self, entry: CacheEntry) -> float:
-        # Late enough that a mobile node which refreshes by itself is never asked.
-        return min(self.policy.refresh_request_lead_s, 0.05 * entry.lifetime_s)
+    def _is_due(self, entry: CacheEntry, now: float) -> bool:
+        return upkeep.due_s(entry, self.policy.refresh_request_lead_s) <= now
 
     def _wake(self, entry: CacheEntry, now: float) -> list[Action]:
         entry.wake_at_s = None
@@ -430,7 +422,7 @@ class HomeAgent:
             self._arm(entry)
             return []
         actions = self._expire(entry, now)
-        if entry.bindings and not entry.refresh_requested and self._due(entry) <= now:
+        if entry.bindings and not entry.refresh_requested and self._is_due(entry, now):
             entry.refresh_requested = True
             actions += self._request_refresh(entry, now)
         self._arm(entry)
@@ -460,11 +452,6 @@ class HomeAgent:
         home_address = entry.home_address
         if not self._in_use(home_address):
             return []
-        horizon_s = now + self._lead_s(entry)
-        options = tuple(
-            BindingIdentifier(bid=binding.bid)
-            for binding in entry.bindings
-            if binding.bid is not None and binding.expires_at_s <= horizon_s
-        )
+        request = upkeep.refresh_request(entry, self.policy.refresh_request_lead_s, now)
         envelope = Envelope(source=self.policy.address, destination=home_address)
-        return [Send(message=BindingRefreshRequest(options=options), envelope=envelope)]
+        return [Send(message=request, envelope=envelope)]

@@ -10,11 +10,16 @@ from mcoa.binding.cache import Binding
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.identifiers import decide_identifiers
 from mcoa.engine.policy import HomeAgentPolicy, MultipleCareOf
-from mcoa.engine.verdict import AnyIdentifier, Request, Verdict, refuse_whole
-from mcoa.wire.options import AlternateCareOfAddress, MalformedBindingIdentifier
+from mcoa.engine.verdict import (
+    AnyIdentifier,
+    Request,
+    Verdict,
+    has_impossible_length,
+    refuse_whole,
+)
+from mcoa.wire.options import AlternateCareOfAddress
 from mcoa.wire.registry import BindingStatus
 
-_BID_OPTION_LENGTHS = (4, 8, 20)
 _ACCEPTED = BindingStatus.ACCEPTED
 
 
@@ -59,16 +64,13 @@ def _refusal_of_identifiers(
     request: Request, identifiers: tuple[AnyIdentifier, ...], policy: HomeAgentPolicy
 ) -> BindingStatus | None:
     """Return why no Binding Identifier option of the update is looked at singly."""
-    for identifier in identifiers:
-        match identifier:
-            case MalformedBindingIdentifier(data=data) if len(data) not in _BID_OPTION_LENGTHS:
-                return BindingStatus.MCOA_MALFORMED
+    if has_impossible_length(identifiers):
+        return BindingStatus.MCOA_MALFORMED
     if policy.multiple_care_of is MultipleCareOf.PROHIBIT:
         return BindingStatus.MCOA_PROHIBITED
     if len(identifiers) > 1 and not policy.bulk:
         return BindingStatus.MCOA_BULK_REGISTRATION_PROHIBITED
-    plain_stands = request.entry is not None and request.entry.is_plain
-    if plain_stands and not request.overwrites and not request.is_deregistration:
+    if request.meets_plain_binding:
         return BindingStatus.MCOA_NON_MCOA_BINDING_EXISTS
     return None
 

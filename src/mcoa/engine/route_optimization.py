@@ -105,7 +105,7 @@ class RouteOptimization:
             case CareOfTest():
                 actions = known.care_of_tested(message, envelope.destination, now)
             case BindingAcknowledgement() if is_ours:
-                actions = known.acknowledged(received, now)
+                actions = known.acknowledged(message, received, now)
             case BindingRefreshRequest() if is_ours:
                 actions = known.refresh_requested(message, now)
             case BindingError(

@@ -8,6 +8,8 @@ from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier, LinkLayerAddress, MalformedBindingIdentifier
 from mcoa.wire.registry import BindingStatus, UpdateFlag
 
+_BID_OPTION_LENGTHS = (4, 8, 20)
+
 AnyIdentifier = BindingIdentifier | MalformedBindingIdentifier
 
 
@@ -61,6 +63,12 @@ class Request:
         return self.update.flags & both == UpdateFlag.OVERWRITE
 
     @property
+    def meets_plain_binding(self) -> bool:
+        """True when a binding without BID stands, which the update neither ends nor overwrites."""
+        plain_stands = self.entry is not None and self.entry.is_plain
+        return plain_stands and not self.overwrites and not self.is_deregistration
+
+    @property
     def link_layer_address(self) -> bytes:
         """Where the mobile node is found on the home link; empty if it never told."""
         cached = b"" if self.entry is None else self.entry.link_layer_address
@@ -78,6 +86,15 @@ class Request:
             and self.source != self.home_address
             and not any(_is_home(identifier) for identifier in self.update.identifiers)
         )
+
+
+def has_impossible_length(identifiers: tuple[AnyIdentifier, ...]) -> bool:
+    """Tell whether any option has a length that none can have (RFC 5648 §6.2)."""
+    return any(
+        isinstance(each, MalformedBindingIdentifier)
+        and len(each.data) not in _BID_OPTION_LENGTHS
+        for each in identifiers
+    )
 
 
 def refuse_whole(status: BindingStatus, identifiers: tuple[AnyIdentifier, ...]) -> Verdict:
