@@ -40,6 +40,7 @@ class RouteOptimization:
         self._around = Surroundings(offered={}, ways=())
         self._peers: dict[IPv6Address, Correspondence] = {}
         self._timers: TimerTable[IPv6Address] = TimerTable()
+        self._direct: Mapping[bytes, frozenset[bytes]] = {}
 
     def __contains__(self, peer: IPv6Address) -> bool:
         return peer in self._peers
@@ -48,9 +49,11 @@ class RouteOptimization:
         return iter(self._peers.values())
 
     def direct(self) -> Mapping[bytes, frozenset[bytes]]:
-        """Return the care-of addresses that each correspondent has bound; as octets."""
-        pairs = ((peer.packed, each.direct) for peer, each in self._peers.items())
-        return {peer: addresses for peer, addresses in pairs if addresses}
+        """Return the care-of addresses that each correspondent has bound; as octets.
+
+        It is another object after each change, and the same one as long as there is none.
+        """
+        return self._direct
 
     def used(self, peer: IPv6Address, now: float) -> list[Action]:
         """Take note of a packet to or from a correspondent."""
@@ -134,10 +137,10 @@ class RouteOptimization:
         for peer in list(self._timers.expire(now)):
             known = self._peers[peer]
             actions += known.step(now)
+            self._arm(known)
             if known.is_over(now):
+                self._timers.stop(peer)
                 del self._peers[peer]
-            else:
-                self._arm(known)
         return actions
 
     def leave(self, now: float) -> list[Action]:
@@ -147,6 +150,7 @@ class RouteOptimization:
             actions += known.leave(now)
             self._timers.stop(peer)
         self._peers.clear()
+        self._direct = {}
         return actions
 
     def _then(
@@ -157,8 +161,16 @@ class RouteOptimization:
         return actions
 
     def _arm(self, known: Correspondence) -> None:
+        """Note when it is due, and what may go directly now."""
         deadline_s = known.next_deadline()
         if deadline_s < inf:
             self._timers.set(known.peer, deadline_s)
         else:
             self._timers.stop(known.peer)
+        self._note_direct(known.peer, known.direct)
+
+    def _note_direct(self, peer: IPv6Address, addresses: frozenset[bytes]) -> None:
+        if addresses == self._direct.get(peer.packed, frozenset()):
+            return
+        others = {each: bound for each, bound in self._direct.items() if each != peer.packed}
+        self._direct = {**others, peer.packed: addresses} if addresses else others
