@@ -9,6 +9,7 @@ specification has it talk over visited links still.
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from mcoa.engine.policy import AtHome
 from mcoa.lab.demo_events import Built, Found, StepBegan
@@ -74,7 +75,13 @@ def _play(stage: Stage) -> Iterator[ScenarioEvent]:
     stage.nodes.start_node(at_home=AtHome.HOME, extra=_OPTIONS)
     registered_s = stage.until_registered(*stage.foreign_links)
     yield Found(sentence=f"registered with the home agent in {registered_s:.1f} s")
-    acts = (_bind, _cut, _forget, _go_home)
+    acts = (
+        _bind,
+        partial(_cut, act=1),
+        _forget,
+        _go_home,
+        partial(_cut, act=4, where="at home, "),
+    )
     claims: list[Claim] = []
     figures: dict[str, JsonValue] = {}
     for act in acts:
@@ -130,14 +137,14 @@ def _bind(stage: Stage) -> Act:
     return claims, {"bound_ms": round(bound_ms, 1), "flows_by_link": by_link}
 
 
-def _cut(stage: Stage) -> Act:
-    yield StepBegan(title=f"cutting {CUT}")
-    trains = _trains(stage, 7.0)
+def _cut(stage: Stage, *, act: int, where: str = "") -> Act:
+    yield StepBegan(title=f"{where}cutting {CUT}")
+    trains = _trains(stage, act, 7.0)
     time.sleep(_SETTLING_S)
-    traffic = _Traffic(stage, 1, 6.0)
+    traffic = _Traffic(stage, act, 6.0)
     time.sleep(_SETTLING_S)
     look = _look(stage)
-    on_it = [n for n in range(TRAINS) if look.at_node.carrier_of(Flow.echo(_id(n))) == CUT]
+    on_it = [n for n in range(TRAINS) if look.at_node.carrier_of(Flow.echo(_id(act, n))) == CUT]
     began_at = time.time()
     cut_s = stage.network.cut(CUT)
     cut_at = time.time() - (time.monotonic() - cut_s)
@@ -161,21 +168,22 @@ def _cut(stage: Stage) -> Act:
     yield Found(sentence=f"{CUT} bound again {again_s:.1f} s after it came back")
     claims = [
         Claim(
-            sentence=f"the address of {CUT} was de-registered from another care-of address",
+            sentence=f"{where}the address of {CUT} was de-registered from another care-of address",
             holds=bool(farewell) and farewell[0].seen.place in others,
         ),
         Claim(
-            sentence="flows of the dead link went on over the others within one round trip"
+            sentence=f"{where}flows of the dead link went on over the others within one round trip"
             f" and {_ALLOWANCE_MS:.0f} ms of its being noticed",
             holds=bool(gaps_ms) and max(gaps_ms) <= bound_ms,
         ),
-        Claim(sentence="no TCP connection was lost with the link", holds=survived),
+        Claim(sentence=f"{where}no TCP connection was lost with the link", holds=survived),
     ]
-    return claims, {
+    measured: JsonValue = {
         "noticed_ms": round(noticed_ms, 1),
         "silent_after_that_ms": [round(each, 1) for each in gaps_ms],
         "slowest_round_trip_ms": _slowest_ms(stage),
     }
+    return claims, {"cut_at_home" if where else "cut_abroad": measured}
 
 
 def _forget(stage: Stage) -> Act:
@@ -298,15 +306,15 @@ class _Traffic:
         return all(each.survived for each in results)
 
 
-def _trains(stage: Stage, duration_s: float) -> list[Meter[EchoResult]]:
+def _trains(stage: Stage, act: int, duration_s: float) -> list[Meter[EchoResult]]:
     return [
-        stage.echo(CORRESPONDENT, identifier=_id(number), duration_s=duration_s)
+        stage.echo(CORRESPONDENT, identifier=_id(act, number), duration_s=duration_s)
         for number in range(TRAINS)
     ]
 
 
-def _id(number: int) -> int:
-    return 300 + number
+def _id(act: int, number: int) -> int:
+    return 300 + 100 * act + number
 
 
 def _slowest_ms(stage: Stage) -> float:
