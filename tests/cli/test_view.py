@@ -184,3 +184,18 @@ def test_a_status_that_lacks_a_key_is_drawn_without_it(missing: str) -> None:
 
 def test_an_entry_that_lacks_all_keys_is_drawn() -> None:
     assert render({"bindings": [{}], "links": [{}], "peers": [{}], "device": None})
+
+
+def test_a_correspondent_shows_the_links_that_lead_to_it_directly() -> None:
+    bindings = [
+        {"link": "lte", "state": "registered"},
+        {"link": "wifi", "state": "registering"},
+        {"link": "sat", "state": "registered"},
+    ]
+    peer = {
+        "address": "2001:db8:2::10",
+        "role": "correspondent",
+        "state": "direct",
+        "bindings": bindings,
+    }
+    assert "2001:db8:2::10, direct over lte, sat" in render({"peers": [peer]})

@@ -71,7 +71,7 @@ def _addresses(status: Entry) -> list[str]:
     for peer in status.get("peers") or ():
         facts = [
             str(peer.get("address", "")),
-            str(peer.get("state") or ""),
+            str(peer.get("state") or "") + _over(peer),
             _knowledge(peer.get("multiple_care_of")),
             _ago("heard", peer.get("last_heard_s")),
         ]
@@ -79,6 +79,13 @@ def _addresses(status: Entry) -> list[str]:
         lines.append((role, ", ".join(fact for fact in facts if fact)))
     width = max((len(name) for name, _ in lines), default=0)
     return [f"{name:{width}}  {text}" for name, text in lines]
+
+
+def _over(peer: Entry) -> str:
+    """Return over which links a correspondent is talked to directly."""
+    bindings: Sequence[Entry] = peer.get("bindings") or ()
+    links = [str(each["link"]) for each in bindings if each.get("state") == "registered"]
+    return f" over {', '.join(links)}" if links else ""
 
 
 def _knowledge(multiple_care_of: bool | None) -> str:
