@@ -8,6 +8,8 @@ from random import Random
 
 import pytest
 
+from mcoa.dataplane.direct import with_home_address
+from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Envelope, Send
 from mcoa.runtime import mobile_node
 from mcoa.runtime.config_models import MobileNodeConfiguration
@@ -25,6 +27,7 @@ AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
 PEER = IPv6Address("2001:db8:9::9")
 LTE = IPv6Address("2001:db8:a::1")
+AWAY = IPv6Address("2001:db8:f::9")
 NETWORK = IPv6Network("2001:db8:a::/64")
 
 
@@ -57,7 +60,7 @@ class Anything:
 class Node:
     """A service with one link; to be made on a running loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_correspondent: bool = False) -> None:
         configuration = MobileNodeConfiguration.model_validate(
             {
                 "role": "mobile-node",
@@ -65,6 +68,7 @@ class Node:
                 "security": "none",
                 "mobile-node": {"home_address": str(HOME), "home_agent": str(AGENT)},
                 "link": [{"name": "lte", "interface": "wwan0", "bid": 1}],
+                "correspondent": {} if is_correspondent else None,
             }
         )
         self.lines = io.StringIO()
@@ -108,14 +112,14 @@ def message(value: Message) -> bytes:
 
 
 @pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Node]]:
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Node]]:
     parts = ("Tun", "Silencer", "IcmpSocket", "Routing", "LinkWatcher", "Uplink")
     for name in (*parts, "_open_capture", "prepare_uplink", "AtHome", "HomeFinder"):
         monkeypatch.setattr(mobile_node, name, Anything)
     made: list[Node] = []
 
-    def make() -> Node:
-        made.append(Node())
+    def make(*, is_correspondent: bool = False) -> Node:
+        made.append(Node(is_correspondent=is_correspondent))
         return made[-1]
 
     yield make
@@ -123,7 +127,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Node]]:
         each.service.close()
 
 
-Maker = Callable[[], Node]
+Maker = Callable[..., Node]
 
 
 def octets_of(rng: Random) -> bytes:
@@ -150,7 +154,7 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
     rng = Random(seed)
 
     async def scenario() -> None:
-        made = node()
+        made = node(is_correspondent=seed % 2 == 1)
         await asyncio.sleep(0)
         made.acknowledge()
         service, paths = made.service, made.service.engine.paths()
@@ -161,7 +165,7 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
             )
             service._from_device([octets])
             service._from_tunnel([(octets, source, destination, rng.randrange(256))])
-            quoted = bytes((rng.choice((2, 145, 147)), *rng.randbytes(7))) + octets
+            quoted = bytes((rng.choice((2, 4, 145, 147)), *rng.randbytes(7))) + octets
             service._icmp_messages(
                 [
                     IcmpPacket(
@@ -172,6 +176,32 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
         assert service.engine.paths() == paths
         for _ in range(300):
             service._from_capture([octets_of(rng)])
+
+    asyncio.run(scenario())
+
+
+def test_a_packet_with_both_headers_is_opened_twice(node: Maker) -> None:
+    """From a mobile node that has bound us, as we have bound it."""
+
+    async def scenario() -> None:
+        made = node(is_correspondent=True)
+        await asyncio.sleep(0)
+        made.acknowledge()
+        service = made.service
+        plain = b"\x60\0\0\0\0\x08\x11\x40" + PEER.packed + HOME.packed + bytes(8)
+        straight = with_home_address(plain, AWAY.packed)
+        # By hand: what adds the one header does so to no packet that has the other.
+        length = (len(straight) - 40 + 24).to_bytes(2)
+        head = straight[:4] + length + b"\x2b\x40" + AWAY.packed + LTE.packed
+        both = head + b"\x3c\2\2\1\0\0\0\0" + HOME.packed + straight[40:]
+        role = service._correspondent
+        assert role is not None
+        service._from_capture([both])
+        assert plain not in service._tun.sent
+        path = Path(bid=1, care_of_address=AWAY.packed)
+        role.forwarder.table.replace(HOME.packed + PEER.packed, (path,))
+        service._from_capture([both])
+        assert plain in service._tun.sent
 
     asyncio.run(scenario())
 

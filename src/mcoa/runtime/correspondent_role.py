@@ -11,6 +11,7 @@ from typing import Protocol
 from mcoa.dataplane.correspondent import CorrespondentForwarder
 from mcoa.dataplane.direct import DIRECT_OVERHEAD
 from mcoa.dataplane.icmp import RateLimiter
+from mcoa.dataplane.packet import BASE_LENGTH
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Action, BindingsChanged, Received, Report, Send
 from mcoa.engine.authorization import authorization_of
@@ -159,7 +160,9 @@ class CorrespondentRole:
 
     def take(self, packet: bytes) -> None:
         """Take a packet to one of our addresses that has a Mobility Header or Home Address option."""
-        protocol = packet[40] if packet[6] == DESTINATION_OPTIONS else packet[6]
+        if len(packet) <= BASE_LENGTH or not self._around.is_own(IPv6Address(packet[24:40])):
+            return
+        protocol = packet[BASE_LENGTH] if packet[6] == DESTINATION_OPTIONS else packet[6]
         if protocol != MOBILITY_HEADER and self.forwarder.from_network(
             packet, self._driver.now
         ):

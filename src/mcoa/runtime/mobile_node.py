@@ -13,6 +13,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
+from mcoa.dataplane.direct import without_routing_header
 from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
 from mcoa.dataplane.packet import BASE_LENGTH
 from mcoa.dataplane.path import Path
@@ -377,12 +378,16 @@ class MobileNodeService:
         return packet[6] == _MOBILITY_HEADER
 
     def _from_capture(self, packets: list[bytes]) -> None:
-        now = self._driver.now
+        now, role = self._driver.now, self._correspondent
         for packet in packets:
             bid = self._bids.get(packet[24:40])
             is_data = packet[6:7] == _ROUTING and packet[40:41] != _MOBILITY_HEADER_OCTET
+            if role is not None and packet[40:41] == _DESTINATION_OPTIONS and is_data:
+                role.take(
+                    without_routing_header(packet)
+                )  # of a mobile node whose correspondent we are
             # To a former care-of address it may have been on its way when that was replaced.
-            if not is_data or not self._forwarder.from_capture(packet, bid or _NO_PATH, now):
+            elif not is_data or not self._forwarder.from_capture(packet, bid or _NO_PATH, now):
                 self._signalling(packet)
 
     def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
