@@ -85,6 +85,8 @@ def test_home_and_visited_links_at_once_beside_other_routers() -> None:
 
 def test_ctrl_c_leaves_nothing_behind() -> None:
     remove_stale_runs()
+    # Who runs the tests in the background may have them ignore it, and so their children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "mcoa", "lab", "returning-home"],
         stdout=subprocess.PIPE,
@@ -98,6 +100,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     finally:
+        signal.signal(signal.SIGINT, before)
         process.kill()
         process.communicate()
     assert process.returncode == 130
