@@ -16,7 +16,13 @@ from mcoa.dataplane.direct import (
     without_routing_header,
 )
 from mcoa.dataplane.icmp import ErrorSource
-from mcoa.dataplane.packet import FlowClassifier, is_forwardable, is_whole, shortcut
+from mcoa.dataplane.packet import (
+    FlowClassifier,
+    is_chatter,
+    is_forwardable,
+    is_whole,
+    shortcut,
+)
 from mcoa.dataplane.path import Emit
 from mcoa.dataplane.table import ForwardingTable
 
@@ -147,13 +153,7 @@ class CorrespondentForwarder:
         self.table.expire(now)
 
     def _to_home_address(self, packet: bytes, now: float) -> None:
-        if packet[24:25] == b"\xff" or packet[8:10] == b"\xfe\x80":
-            return  # the kernel's own multicast and link-local chatter on the device
-        if not is_whole(packet):
-            self._drops.count(DropReason.MALFORMED)
-            return
-        if not is_forwardable(packet):
-            self._drops.count(DropReason.NOT_FORWARDABLE)
+        if is_chatter(packet) or self._drops.refuses(packet):
             return
         pair = packet[8:40]
         key = self._classifier.key(packet)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from mcoa.dataplane.icmp import RateLimiter
+from mcoa.dataplane.packet import is_forwardable, is_whole
 from mcoa.dataplane.path import PathState
 from mcoa.dataplane.table import ForwardingTable
 
@@ -83,6 +84,16 @@ class Drops:
     def count(self, reason: DropReason) -> None:
         """Count a drop that is nobody's fault."""
         self.counts[reason] += 1
+
+    def refuses(self, packet: bytes) -> bool:
+        """Tell whether a packet is none that could go anywhere; count it then."""
+        if not is_whole(packet):
+            self.count(DropReason.MALFORMED)
+        elif not is_forwardable(packet):
+            self.count(DropReason.NOT_FORWARDABLE)
+        else:
+            return False
+        return True
 
     def report(self, reason: DropReason, outer: bytes, inner: bytes, now: float) -> None:
         """Count a drop, and tell of it unless that was told too often of late."""

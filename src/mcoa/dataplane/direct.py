@@ -35,7 +35,7 @@ _NOT_DIRECT: Final = frozenset(
     (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, AUTHENTICATION, MOBILITY_HEADER)
 )
 
-_from_care_of: Final = Struct("!4sHBB16s16sB7s16s").pack
+_start: Final = Struct("!4sHBB32sB").pack
 _HOME_ADDRESS: Final = slice(48, 64)
 
 Insert = Callable[[bytes, bytes], bytes]
@@ -44,42 +44,23 @@ Insert = Callable[[bytes, bytes], bytes]
 
 def with_home_address(packet: bytes, care_of_address: bytes) -> bytes:
     """Return a mobile node's packet with its Home Address option (RFC 6275 §11.3.1)."""
-    if packet[6] in _NOT_DIRECT:
-        return b""
-    return (
-        _from_care_of(
-            packet[:4],
-            len(packet) - BASE_LENGTH + DIRECT_OVERHEAD,
-            DESTINATION_OPTIONS,
-            packet[7],
-            care_of_address,
-            packet[24:40],
-            packet[6],
-            HOME_ADDRESS_LAYOUT,
-            packet[8:24],
-        )
-        + packet[BASE_LENGTH:]
-    )
+    addresses = care_of_address + packet[24:40]
+    return _longer(packet, addresses, DESTINATION_OPTIONS, HOME_ADDRESS_LAYOUT + packet[8:24])
 
 
 def with_routing_header(packet: bytes, care_of_address: bytes) -> bytes:
     """Return a correspondent's packet with a type 2 routing header (RFC 6275 §9.3.2)."""
+    addresses = packet[8:24] + care_of_address
+    return _longer(packet, addresses, ROUTING, ROUTING_LAYOUT + packet[24:40])
+
+
+def _longer(packet: bytes, addresses: bytes, protocol: int, header: bytes) -> bytes:
+    """Put a header, which lacks its first octet, before all others."""
     if packet[6] in _NOT_DIRECT:
         return b""
-    return (
-        _from_care_of(
-            packet[:4],
-            len(packet) - BASE_LENGTH + DIRECT_OVERHEAD,
-            ROUTING,
-            packet[7],
-            packet[8:24],
-            care_of_address,
-            packet[6],
-            ROUTING_LAYOUT,
-            packet[24:40],
-        )
-        + packet[BASE_LENGTH:]
-    )
+    length = len(packet) - BASE_LENGTH + DIRECT_OVERHEAD
+    start = _start(packet[:4], length, protocol, packet[7], addresses, packet[6])
+    return start + header + packet[BASE_LENGTH:]
 
 
 def without_home_address(packet: bytes) -> bytes:

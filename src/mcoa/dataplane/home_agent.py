@@ -160,11 +160,7 @@ class HomeAgentForwarder:
     def _to_home_address(self, packet: bytes, now: float) -> None:
         if packet[24:25] == b"\xff":
             return  # the kernel's own multicast on the device
-        if not is_whole(packet):
-            self._drops.count(DropReason.MALFORMED)
-            return
-        if not is_forwardable(packet):
-            self._drops.count(DropReason.NOT_FORWARDABLE)
+        if self._drops.refuses(packet):
             return
         home_address = packet[24:40]
         if home_address in self._anycast:

@@ -20,6 +20,7 @@ from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
     FlowClassifier,
+    is_chatter,
     is_forwardable,
     is_whole,
     shortcut,
@@ -209,16 +210,10 @@ class MobileNodeForwarder:
         self.table.expire(now)
 
     def _into_tunnel(self, packet: bytes, now: float) -> None:
-        if packet[24:25] == b"\xff" or packet[8:10] == b"\xfe\x80":
-            return  # the kernel's own multicast and link-local chatter on the device
-        if not is_whole(packet):
-            self._drops.count(DropReason.MALFORMED)
+        if is_chatter(packet) or self._drops.refuses(packet):
             return
         if packet[8:24] != self._home_address:
             self._drops.count(DropReason.NOT_HOME_ADDRESS)
-            return
-        if not is_forwardable(packet):
-            self._drops.count(DropReason.NOT_FORWARDABLE)
             return
         key = self._classifier.key(packet)
         self._tell(packet[24:40], now)

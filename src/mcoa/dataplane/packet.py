@@ -264,6 +264,11 @@ def is_whole(packet: bytes) -> bool:
     )
 
 
+def is_chatter(packet: bytes) -> bool:
+    """Tell whether a packet is what a kernel says on a device by itself."""
+    return packet[24:25] == b"\xff" or packet[8:10] == b"\xfe\x80"
+
+
 def is_forwardable(packet: bytes) -> bool:
     """Tell whether both addresses may cross a router: no multicast, link-local or `::`."""
     for address in (packet[8:24], packet[24:40]):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -235,7 +236,8 @@ def test_home_agents_and_mobile_nodes_are_correspondents_too(
     topology = versatile.topology
     target = topology.home_address if name == NODE else topology.home_prefix[2]
     home = topology.correspondent
-    with Traveller(versatile.network[CORRESPONDENT], home, CARE_OF, target) as traveller:
+    place = versatile.network[CORRESPONDENT]
+    with closing(Traveller(place, home, CARE_OF, target)) as traveller:
         status = traveller.bind(7)
         assert status == 0
         assert traveller.is_answered_directly()

@@ -9,8 +9,7 @@ import struct
 from collections.abc import Iterator
 from hashlib import sha1
 from ipaddress import IPv6Address
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from mcoa.lab.capture import ETHERNET_OCTETS, PACKET_OUTGOING, Tap, open_tap
 from mcoa.lab.namespaces import Namespace
@@ -48,15 +47,7 @@ class Traveller:
         self._sender = place.call(PacketSender)
         self._tap = open_tap(Tap(namespace=place.path, interface="eth0", label="traveller"))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._sender.close()
         self._tap.close()
 
