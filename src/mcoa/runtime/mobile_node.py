@@ -7,7 +7,7 @@ forwarder, before anything is signalled.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -114,7 +114,10 @@ class MobileNodeService:
         self.engine = MobileNode(mobile_node_policy(configuration), rng=rng)
         self._links = {link.name: link for link in configuration.links}
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
-        self._capture = _open_capture(configuration.device, netlink, journal, log)
+        matches = [Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER]
+        if configuration.correspondent is not None:
+            matches.append(Match.HOME_ADDRESS_OPTION)  # it comes bare over the home link
+        self._capture = _open_capture(configuration.device, matches, netlink, journal, log)
         self._silencer = Silencer(_IPV6_IN_IPV6)
         self._icmp = IcmpSocket(_ICMPV6_TYPES)
         self._forwarder = MobileNodeForwarder(
@@ -310,8 +313,9 @@ class MobileNodeService:
     def _way_home(self) -> HomeWay | None:
         """Return what the kernel may send over the home link by itself."""
         way = self._at_home.way
-        if way is not None and self.engine.policy.optimizes_at_home:
-            return replace(way, is_only=False)  # correspondents are to be told from others
+        tells_apart = self.engine.policy.optimizes_at_home or self._correspondent is not None
+        if way is not None and tells_apart:
+            return replace(way, is_only=False)  # some packets take another way than the rest
         return way
 
     def _mtu(self, name: str, state: LinkState) -> int:
@@ -566,9 +570,10 @@ class MobileNodeService:
         return replace(status, bindings=[*status.bindings, *of_others])
 
 
-def _open_capture(device: str, netlink: Netlink, journal: Journal, log: EventLog) -> Capture:
-    """Take acknowledgements, with their routing header, before the kernel refuses them."""
-    matches = (Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER)
+def _open_capture(
+    device: str, matches: Iterable[Match], netlink: Netlink, journal: Journal, log: EventLog
+) -> Capture:
+    """Take what has a header of mobility before the kernel refuses it."""
     try:
         tun = Tun.open(f"{device}-in", mtu=_USUAL_MTU, netlink=netlink, journal=journal)
         return Redirect(tun, matches, netlink=netlink, journal=journal)

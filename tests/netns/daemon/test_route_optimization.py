@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from decode.routability import ACKNOWLEDGEMENT, UPDATE, judge
+from mcoa.engine.policy import AtHome
 from mcoa.lab.flows import FlowTally
+from mcoa.lab.home_lan import HomeLan
 from mcoa.lab.meters.launch import start_stream, start_stream_server
 from mcoa.lab.meters.stream import Order
 from mcoa.lab.mishaps import narrow
@@ -21,7 +23,7 @@ from mcoa.lab.nodes import (
     node_configuration,
 )
 from mcoa.lab.sightings import Flow
-from mcoa.lab.topology import CORE, CORRESPONDENT
+from mcoa.lab.topology import CORE, CORRESPONDENT, FIGURE_1_LINKS, Topology
 from mcoa.runtime.sockets import PacketSender, endpoint
 from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.messages import BindingError
@@ -258,3 +260,28 @@ def test_what_a_home_agent_serves_itself_it_does_not_bind_twice(versatile: Labor
     lines = versatile.status(AGENT)["bindings"]
     own = [line for line in lines if line["home_address"] == str(topology.home_address)]
     assert len(own) == len(LINKS)
+
+
+@pytest.mark.parametrize("at_home", [AtHome.BOTH, AtHome.HOME])
+def test_a_mobile_node_is_a_correspondent_at_home_too(at_home: AtHome) -> None:
+    lan = HomeLan(has_other_router=True)
+    topology = Topology(links=FIGURE_1_LINKS[:2], home_lan=lan)
+    with laboratory(topology, started=False) as built:
+        directory = built.network.namespaces.directory
+        node = node_configuration(topology, directory, at_home=at_home) + "\n[correspondent]\n"
+        place = built.network[CORRESPONDENT]
+        place.ip(f"address add {CARE_OF}/64 dev eth0 nodad")
+        built.nodes.start_agent()
+        built.nodes.start(NODE, node)
+        built.until_registered("lte", "wifi")
+        built.network.attach_home(attached=True)
+        if at_home is AtHome.BOTH:
+            built.until_registered("lte", "wifi", "home")
+        else:
+            until(lambda: built.registered() == {}, "a node that is home")
+        time.sleep(1.0)  # nothing is under way by tunnels any more
+        home, target = topology.correspondent, topology.home_address
+        with closing(Traveller(place, home, CARE_OF, target)) as traveller:
+            for number in range(1, 6):  # over one link and over another
+                assert traveller.bind(number) == 0
+                assert traveller.is_answered_directly()

@@ -44,6 +44,7 @@ class Traveller:
         self, place: Namespace, home: IPv6Address, care_of: IPv6Address, peer: IPv6Address
     ) -> None:
         self._home, self._care_of, self._peer = home, care_of, peer
+        self._sequence = 0
         self._sender = place.call(PacketSender)
         self._tap = open_tap(Tap(namespace=place.path, interface="eth0", label="traveller"))
 
@@ -53,6 +54,7 @@ class Traveller:
 
     def bind(self, bid: int) -> int:
         """Prove both addresses and register; returns the status."""
+        self._sequence += 1
         home = self._ask(HomeTestInit(cookie=b"homehome"), self._home, HomeTest)
         care_of = self._ask(CareOfTestInit(cookie=b"carecare"), self._care_of, CareOfTest)
         key = sha1(home.token + care_of.token, usedforsecurity=False).digest()
@@ -61,7 +63,7 @@ class Traveller:
         octets = bytes(12)
         for _ in range(2):  # the first time to know what is to be signed
             update = BindingUpdate(
-                sequence=1,
+                sequence=self._sequence,
                 flags=UpdateFlag.ACKNOWLEDGE,
                 lifetime_s=60,
                 options=(identifier, indices, BindingAuthorizationData(authenticator=octets)),
