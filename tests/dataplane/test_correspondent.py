@@ -85,6 +85,16 @@ def test_a_flow_follows_the_mobile_node() -> None:
     assert bench.written == [up(5)] * 3
 
 
+def test_options_beside_the_home_address_do_not_hide_it() -> None:
+    bench = Bench(LTE)
+    usual = with_home_address(up(5), LTE)
+    more = bytes.fromhex("1e06000000000100")  # an option to be skipped, and padding
+    length = (len(usual) - 40 + 8).to_bytes(2)
+    packet = usual[:4] + length + usual[6:41] + b"\x03" + usual[42:64] + more + usual[64:]
+    assert bench.forwarder.from_network(packet, 0.0)
+    assert bench.written == [up(5)]
+
+
 def test_what_is_not_bound_is_dropped_and_told() -> None:
     bench = Bench(LTE)
     assert bench.forwarder.from_network(with_home_address(up(5), WIFI), 0.0)

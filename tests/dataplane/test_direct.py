@@ -66,6 +66,17 @@ def test_what_has_headers_of_its_own_goes_another_way(protocol: int) -> None:
     assert with_routing_header(plain, CARE_OF) == b""
 
 
+def test_reserved_bits_of_a_routing_header_are_not_looked_at() -> None:
+    plain = packet(PEER, HOME, b"z")
+    out = bytearray(with_routing_header(plain, CARE_OF))
+    out[44:48] = b"\1\2\3\4"
+    assert without_routing_header(bytes(out)) == plain
+    for octet in (41, 42, 43):
+        other = bytearray(out)
+        other[octet] ^= 4
+        assert without_routing_header(bytes(other)) == b""
+
+
 class Exit:
     """A correspondent's exit over one path."""
 

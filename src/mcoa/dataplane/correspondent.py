@@ -5,6 +5,7 @@ care-of addresses is taken below the kernel's IPv6, which gets it as from the ho
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -25,6 +26,8 @@ from mcoa.dataplane.packet import (
 )
 from mcoa.dataplane.path import Emit
 from mcoa.dataplane.table import ForwardingTable
+from mcoa.wire.ipv6 import emit_packet, parse_packet
+from mcoa.wire.reader import ParseError
 
 _NOBODY: Final = bytes(16)
 
@@ -91,11 +94,8 @@ class CorrespondentForwarder:
         self._to_home_address(packet, now)
 
     def from_network(self, packet: bytes, now: float) -> bool:
-        """Take a packet with a Home Address option for this host.
-
-        False for one in which it does not stand in the usual way.
-        """
-        inner = without_home_address(packet)
+        """Take a packet with a Home Address option for this host; False if it has none."""
+        inner = without_home_address(packet) or _without_options(packet)
         if not inner:
             return False
         source, pair = packet[8:24], inner[24:40] + inner[8:24]
@@ -165,3 +165,14 @@ class CorrespondentForwarder:
 
     def _answer(self, packet: bytes, _now: float) -> None:
         self._write(packet)
+
+
+def _without_options(packet: bytes) -> bytes:
+    """Do as without_home_address() where other options stand beside it; they go with it."""
+    try:
+        parsed = parse_packet(packet)
+    except ParseError:
+        return b""
+    if parsed.home_address is None:
+        return b""
+    return emit_packet(replace(parsed, source=parsed.home_address, home_address=None))

@@ -25,7 +25,7 @@ from mcoa.dataplane.packet import (
 )
 from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.path_mtu import advertised_mtu
-from mcoa.wire.extension_headers import HOME_ADDRESS_LAYOUT, ROUTING_LAYOUT
+from mcoa.wire.extension_headers import HOME_ADDRESS, HOME_ADDRESS_LAYOUT, ROUTING_LAYOUT
 
 DIRECT_OVERHEAD: Final = 24
 _SHORTEST: Final = BASE_LENGTH + DIRECT_OVERHEAD
@@ -37,6 +37,10 @@ _NOT_DIRECT: Final = frozenset(
 
 _start: Final = Struct("!4sHBB32sB").pack
 _HOME_ADDRESS: Final = slice(48, 64)
+_OPTION_TYPE: Final = slice(46, 47)
+_HOME_ADDRESS_OPTION: Final = bytes((HOME_ADDRESS,))
+_OPTIONS: Final = bytes((DESTINATION_OPTIONS,))
+_WITHOUT_RESERVED: Final = 3  # octets of a routing header that mean something to its receiver
 
 Insert = Callable[[bytes, bytes], bytes]
 """Makes the direct packet of a packet and a care-of address; empty where it must not be."""
@@ -63,6 +67,12 @@ def _longer(packet: bytes, addresses: bytes, protocol: int, header: bytes) -> by
     return start + header + packet[BASE_LENGTH:]
 
 
+def has_home_address(packet: bytes) -> bool:
+    """Tell whether a packet has a Home Address option where it has to stand (RFC 6275 §6.3)."""
+    is_options = packet[6:7] == _OPTIONS
+    return is_options and packet[_OPTION_TYPE] == _HOME_ADDRESS_OPTION
+
+
 def without_home_address(packet: bytes) -> bytes:
     """Return the packet as its application sent it; empty unless it begins as above does."""
     if not _has(packet, DESTINATION_OPTIONS, HOME_ADDRESS_LAYOUT):
@@ -72,13 +82,13 @@ def without_home_address(packet: bytes) -> bytes:
 
 def without_routing_header(packet: bytes) -> bytes:
     """Return the packet as its application sent it; empty unless it begins as above does."""
-    if not _has(packet, ROUTING, ROUTING_LAYOUT):
+    if not _has(packet, ROUTING, ROUTING_LAYOUT[:_WITHOUT_RESERVED]):
         return b""
     return _shorter(packet) + packet[8:24] + packet[_HOME_ADDRESS] + packet[_SHORTEST:]
 
 
 def _has(packet: bytes, header: int, layout: bytes) -> bool:
-    return len(packet) >= _SHORTEST and packet[6] == header and packet[41:48] == layout
+    return len(packet) >= _SHORTEST and packet[6] == header and packet.startswith(layout, 41)
 
 
 def _shorter(packet: bytes) -> bytes:
