@@ -8,8 +8,9 @@ import pytest
 
 from engine.bench_of_correspondent import HOME, LTE, PEER, WIFI, key_of, mark
 from mcoa.engine.actions import Action, Envelope, Received, Report, Send
-from mcoa.engine.correspondence import IDLE_S, Correspondence, Surroundings
+from mcoa.engine.correspondence import Correspondence, Surroundings
 from mcoa.engine.mobile_node import MobileNode
+from mcoa.engine.patience import IDLE_S
 from mcoa.engine.policy import LinkPolicy, MobileNodePolicy
 from mcoa.engine.routability_test import Way
 from mcoa.engine.route_optimization import RouteOptimization
@@ -118,9 +119,9 @@ class Bench:
         """Let time pass, with packets all the while."""
         end = self.now + seconds
         while (due_s := self.known.next_deadline()) <= end:
-            self.now = self.known.used_at_s = max(self.now, due_s)
+            self.now = self.known.patience.used_at_s = max(self.now, due_s)
             self.take(self.known.step(self.now))
-        self.now = self.known.used_at_s = end
+        self.now = self.known.patience.used_at_s = end
 
     @property
     def direct(self) -> frozenset[bytes]:

@@ -103,7 +103,7 @@ class Node:
                 if item.bid is not None
             ),
         )
-        self.service._from_capture([message(answer)])
+        self.service._arrivals.from_capture([message(answer)])
 
 
 def message(value: Message) -> bytes:
@@ -164,9 +164,9 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
                 rng.choice((AGENT, LTE, HOME, PEER)).packed for _ in range(2)
             )
             service._from_device([octets])
-            service._from_tunnel([(octets, source, destination, rng.randrange(256))])
+            service._arrivals.from_tunnel([(octets, source, destination, rng.randrange(256))])
             quoted = bytes((rng.choice((2, 4, 145, 147)), *rng.randbytes(7))) + octets
-            service._icmp_messages(
+            service._arrivals.icmp_messages(
                 [
                     IcmpPacket(
                         message=quoted, source=PEER, destination=LTE, hop_limit=64, index=7
@@ -175,7 +175,7 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
             )
         assert service.engine.paths() == paths
         for _ in range(300):
-            service._from_capture([octets_of(rng)])
+            service._arrivals.from_capture([octets_of(rng)])
 
     asyncio.run(scenario())
 
@@ -196,12 +196,25 @@ def test_a_packet_with_both_headers_is_opened_twice(node: Maker) -> None:
         both = head + b"\x3c\2\2\1\0\0\0\0" + HOME.packed + straight[40:]
         role = service._correspondent
         assert role is not None
-        service._from_capture([both])
+        service._arrivals.from_capture([both])
         assert plain not in service._tun.sent
         path = Path(bid=1, care_of_address=AWAY.packed)
         role.forwarder.table.replace(HOME.packed + PEER.packed, (path,))
-        service._from_capture([both])
+        service._arrivals.from_capture([both])
         assert plain in service._tun.sent
+
+    asyncio.run(scenario())
+
+
+def test_options_that_are_no_home_address_are_the_kernels_business(node: Maker) -> None:
+    async def scenario() -> None:
+        made = node(is_correspondent=True)
+        await asyncio.sleep(0)
+        made.acknowledge()
+        inner = b"\x60\0\0\0\0\x08\x3c\x40" + PEER.packed + HOME.packed
+        inner += bytes.fromhex("3b00010400000000")
+        made.service._arrivals.from_tunnel([(inner, AGENT.packed, LTE.packed, 0)])
+        assert made.service._tun.sent == [inner]
 
     asyncio.run(scenario())
 
@@ -238,7 +251,7 @@ def test_an_agent_that_forgets_again_and_again_fills_no_log(node: Maker) -> None
         for _ in range(200):
             if made.service.engine.outstanding is not None:
                 made.acknowledge()
-            made.service._from_capture([message(forgot)])
+            made.service._arrivals.from_capture([message(forgot)])
             made.service._driver.run(made.service.engine.handle_timer(1e9))
         assert made.lines.getvalue().count("\n") < 80
 

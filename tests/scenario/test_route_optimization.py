@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from mcoa.binding.routability import MAX_TOKEN_LIFETIME_S
-from mcoa.engine.correspondence import IDLE_S
+from mcoa.engine.patience import IDLE_S
 from mcoa.engine.policy import CorrespondentPolicy, MultipleCareOf
 from mcoa.lab.sightings import IPV6, MOBILITY, header_chain
 from mcoa.lab.simulated.echo import EchoTrain

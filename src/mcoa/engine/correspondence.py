@@ -19,6 +19,7 @@ from mcoa.engine.actions import Action, Envelope, Received, Report, Send
 from mcoa.engine.authorization import is_signed
 from mcoa.engine.offers import Offers
 from mcoa.engine.pace import Window
+from mcoa.engine.patience import IDLE_S, Patience
 from mcoa.engine.policy import MobileNodePolicy
 from mcoa.engine.proven_updates import Proof, proven_update
 from mcoa.engine.routability_test import MAX_RO_FAILURE, CareOf, RoutabilityTest, Way
@@ -32,12 +33,6 @@ from mcoa.wire.messages import (
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.registry import BindingStatus, UpdateFlag
 
-IDLE_S: Final = 60.0
-"""A correspondent without packets for so long is left to forget us."""
-
-_FIRST_FAILED_QUIET_S, _LONGEST_FAILED_QUIET_S = 10.0, 600.0
-_FIRST_DOUBT_S, _LONGEST_DOUBT_S = 10.0, 600.0
-_FORGOTTEN_EVERY_S: Final = 1.0
 _SILENT_QUIET_S: Final = 30.0
 _FIRST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 1.0, 32.0
 
@@ -70,19 +65,13 @@ class _Outstanding:
 
 
 class Correspondence:
-    """Keeps a correspondent's bindings equal to the care-of addresses, while it is talked to.
-
-    Attributes:
-        used_at_s: when a packet to or from it was last seen.
-        quiet_until_s: after a failure, when to try again.
-    """
+    """Keeps a correspondent's bindings equal to the care-of addresses, while it is talked to."""
 
     def __init__(
         self, peer: IPv6Address, policy: MobileNodePolicy, *, rng: Random, now: float
     ) -> None:
         self.peer = peer
-        self.used_at_s = now
-        self.quiet_until_s = -inf
+        self.patience = Patience(now)
         self.update_list = UpdateList(link.bid for link in policy.links if link.bid)
         self.uses_bids = policy.multiple_care_of
         self._policy = policy
@@ -94,10 +83,6 @@ class Correspondence:
         self._window = Window()
         self._outstanding: _Outstanding | None = None
         self._attempts: dict[int | None, int] = {}
-        self._failures = 0
-        self._has_failed = False
-        self._doubted_at_s = self._forgotten_at_s = -inf
-        self._doubt_s = _FIRST_DOUBT_S
         self._due_s = -inf
 
     # What the owner asks.
@@ -113,13 +98,12 @@ class Correspondence:
         """What an operator sees of it, in a word."""
         if any(entry.is_usable for entry in self.update_list):
             return "direct"
-        return "tunnelled" if self._has_failed else "testing"
+        return "tunnelled" if self.patience.has_failed else "testing"
 
     def is_over(self, now: float) -> bool:
         """Tell whether nothing is left that would have to be remembered."""
-        if now < self.used_at_s + IDLE_S or now < self.quiet_until_s:
-            return False
-        return not self.holds_something
+        is_of_interest = self.patience.is_used(now) or not self.patience.is_awake(now)
+        return not is_of_interest and not self.holds_something
 
     @property
     def holds_something(self) -> bool:
@@ -196,9 +180,8 @@ class Correspondence:
         It may tell so several times, of each packet that was under way; and whoever says it in
         its place shall not have us begin anew without end.
         """
-        if not self.direct or now < self._forgotten_at_s + _FORGOTTEN_EVERY_S:
+        if not self.direct or not self.patience.believes_forgotten(now):
             return []
-        self._forgotten_at_s = now
         for entry in self.update_list:
             entry.forget()
         self._begin_anew()
@@ -212,10 +195,8 @@ class Correspondence:
         Others could have sent that packet, so nothing is given up before it stays silent. And there
         are packets that never go straight: in vain it is looked into ever more seldom.
         """
-        if now < self._doubted_at_s + self._doubt_s:
+        if not self.patience.looks_into_doubt(now):
             return self.step(now)
-        self._doubt_s = min(2 * self._doubt_s, _LONGEST_DOUBT_S)
-        self._doubted_at_s = now
         self._tests.knock(now)
         for entry in self.update_list:
             if entry.held is not None:
@@ -248,9 +229,8 @@ class Correspondence:
         """
         self._expire(now)
         actions: list[Action] = []
-        is_awake = now >= self.quiet_until_s
-        self._has_failed &= not is_awake
-        if is_awake and now < self.used_at_s + IDLE_S and self._has_business():
+        is_awake = self.patience.try_again(now)
+        if is_awake and self.patience.is_used(now) and self._has_business():
             actions += self._tests.request(self._around.ways, now)
             if self._tests.has_failed:
                 return [*actions, *self._fail("correspondent-silent", now)]
@@ -265,17 +245,14 @@ class Correspondence:
         self._tests.begin_anew()
         self._afresh, self._outstanding = True, None
         self._attempts.clear()
-        self._doubt_s = _FIRST_DOUBT_S
+        self.patience.was_right()
 
     def _fail(self, event: str, now: float) -> list[Action]:
         """Use the tunnel for a while, whatever the correspondent may hold (RFC 6275 §11.6.3)."""
         for entry in self.update_list:
             entry.forget()
         self._begin_anew()
-        quiet_s = _FIRST_FAILED_QUIET_S * 2 ** min(self._failures, 10)
-        self.quiet_until_s = now + min(quiet_s, _LONGEST_FAILED_QUIET_S)
-        self._failures += 1
-        self._has_failed = True
+        self.patience.failed(now)
         self._arm(now)
         return [Report(event=event, detail=str(self.peer))]
 
@@ -347,7 +324,7 @@ class Correspondence:
             if entry.wanted is None or self._tests.care_of_token(entry.wanted, now)
         ]
         provable.sort(key=lambda entry: self._attempts.get(entry.bid, 0))
-        if now >= self.used_at_s + IDLE_S:
+        if not self.patience.is_used(now):
             provable = [entry for entry in provable if entry.wanted is None]
         return next_wish(provable, afresh=self._afresh, bulk=False, now=now)
 
@@ -444,7 +421,7 @@ class Correspondence:
         reports: list[Action] = []
         if any(not status.is_rejection for status in reading.answers.values()):
             self._afresh &= wish.overwrites and reading.unanswered
-            self._failures = 0
+            self.patience.succeeded()
         refresh_s = answers.refresh_after_s(reading, self._rng)
         for entry in list(self.update_list):
             answer = reading.answers.get(entry.bid)
@@ -487,14 +464,14 @@ class Correspondence:
 
     def _arm(self, now: float) -> None:
         """Find out when there is something to do, if nothing happens."""
-        times = [self.quiet_until_s, self.used_at_s + IDLE_S]
+        patience = self.patience
+        times = [patience.quiet_until_s, patience.used_at_s + IDLE_S]
         for entry in self.update_list:
             times += (entry.expires_at_s, entry.refresh_at_s, entry.quiet_until_s)
         if self._outstanding is not None:
             times.append(self._outstanding.due_s)
         times = [each for each in times if each > now]
-        is_awake = now >= self.quiet_until_s
-        is_used = now < self.used_at_s + IDLE_S
+        is_awake, is_used = patience.is_awake(now), patience.is_used(now)
         if is_awake and is_used and self._around.ways and self._has_business():
             times.append(self._tests.due_s(now))
         wish = self._next_wish(now) if is_awake and self._outstanding is None else None

@@ -66,7 +66,7 @@ class RouteOptimization:
             known = Correspondence(peer, self._policy, rng=self._rng, now=now)
             known.surround(self._around)
             self._peers[peer] = known
-        known.used_at_s = now
+        known.patience.used_at_s = now
         return self._then(known, known.step, now)
 
     def suspected(self, peer: IPv6Address, now: float) -> list[Action]:
@@ -74,7 +74,7 @@ class RouteOptimization:
         known = self._peers.get(peer)
         if known is None:
             return []
-        known.used_at_s = now
+        known.patience.used_at_s = now
         return self._then(known, known.suspected, now)
 
     def refused(self, peer: IPv6Address, now: float) -> list[Action]:

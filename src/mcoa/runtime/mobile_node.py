@@ -13,9 +13,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
-from mcoa.dataplane.direct import without_routing_header
 from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
-from mcoa.dataplane.packet import BASE_LENGTH
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
@@ -23,8 +21,6 @@ from mcoa.engine.actions import (
     Announce,
     BindingsChanged,
     DetectDuplicate,
-    Discovery,
-    Envelope,
     Intercept,
     Received,
     Remember,
@@ -33,6 +29,7 @@ from mcoa.engine.actions import (
 )
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.usable_paths import UsablePath
+from mcoa.runtime.arrivals import ICMPV6_TYPES, Arrivals
 from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
@@ -40,13 +37,11 @@ from mcoa.runtime.control import Command
 from mcoa.runtime.correspondent_role import (
     AtHomeAddress,
     CorrespondentRole,
-    ForCorrespondent,
 )
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
-from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -55,13 +50,11 @@ from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import Home, HomeWay, Routing, prepare_uplink
-from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
+from mcoa.runtime.signalling import emit_signalling
 from mcoa.runtime.sockets import (
     Endpoint,
-    IcmpPacket,
     IcmpSocket,
     Silencer,
-    TunnelPacket,
     endpoint,
 )
 from mcoa.runtime.solicitor import Solicitor
@@ -71,24 +64,11 @@ from mcoa.runtime.status import (
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
-from mcoa.wire.icmpv6 import decode_icmpv6
-from mcoa.wire.reader import ParseError
-from mcoa.wire.registry import Icmpv6Type
 
-_MOBILITY_HEADER = 135
 _IPV6_IN_IPV6 = 41
-_MOBILITY_HEADER_OCTET = bytes((_MOBILITY_HEADER,))
 _MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
-_ROUTING, _DESTINATION_OPTIONS = bytes((43,)), bytes((60,))
-_ICMPV6_TYPES = (
-    Icmpv6Type.PACKET_TOO_BIG,
-    Icmpv6Type.PARAMETER_PROBLEM,
-    Icmpv6Type.HOME_AGENT_ADDRESS_DISCOVERY_REPLY,
-    Icmpv6Type.MOBILE_PREFIX_ADVERTISEMENT,
-)
 _STOP_PATIENCE_S = 3.0
-_NO_PATH = 0  # a BID that no path has but the plain one
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
 
@@ -112,6 +92,7 @@ class MobileNodeService:
         self._agent_octets, self._agent_at = self._agent.packed, endpoint(self._agent)
         rng = SystemRandom()
         self.engine = MobileNode(mobile_node_policy(configuration), rng=rng)
+        self._driver = Driver(self.engine, self._perform)
         self._links = {link.name: link for link in configuration.links}
         self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
         matches = [Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER]
@@ -119,7 +100,7 @@ class MobileNodeService:
             matches.append(Match.HOME_ADDRESS_OPTION)  # it comes bare over the home link
         self._capture = _open_capture(configuration.device, matches, netlink, journal, log)
         self._silencer = Silencer(_IPV6_IN_IPV6)
-        self._icmp = IcmpSocket(_ICMPV6_TYPES)
+        self._icmp = IcmpSocket(ICMPV6_TYPES)
         self._forwarder = MobileNodeForwarder(
             home_address=settings.home_address.packed,
             home_agent=self._agent_octets,
@@ -142,6 +123,15 @@ class MobileNodeService:
             )
             policy = correspondent_policy(configuration)
             self._correspondent = CorrespondentRole(policy, around, self._events)
+        self._arrivals = Arrivals(
+            self.engine,
+            self._driver,
+            self._forwarder,
+            self._correspondent,
+            received=self._receive,
+            events=self._events,
+        )
+        self._arrivals.home_agent = self._agent_octets
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
@@ -158,9 +148,7 @@ class MobileNodeService:
         self._solicitor = Solicitor(settings.home_address)
         self._paths: tuple[Path, ...] = ()
         self._visited: tuple[Path, ...] = ()
-        self._bids: dict[bytes, int] = {}
         self._states: dict[str, LinkState] = {}
-        self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now
         self._watcher = LinkWatcher(
             {link.name: link.interface for link in configuration.links},
@@ -183,8 +171,8 @@ class MobileNodeService:
         """Take the traffic of this machine, and register what links there are."""
         self._undeliver = [
             deliver(self._tun, self._from_device, self._device_lost),
-            deliver(self._capture, self._from_capture, self._device_lost),
-            deliver(self._icmp, self._icmp_messages, self._device_lost),
+            deliver(self._capture, self._arrivals.from_capture, self._device_lost),
+            deliver(self._icmp, self._arrivals.icmp_messages, self._device_lost),
         ]
         self._watcher.start()
         self._device_watcher.start()
@@ -226,7 +214,7 @@ class MobileNodeService:
     # Links.
 
     def _uplink(self, link: LinkSettings) -> Uplink:
-        return Uplink(link.interface, take=self._from_tunnel, failed=self._uplink_lost)
+        return Uplink(link.interface, take=self._arrivals.from_tunnel, failed=self._uplink_lost)
 
     def _link_changed(self, name: str, state: LinkState) -> None:
         before = self._states.get(name)
@@ -363,88 +351,6 @@ class MobileNodeService:
             known = self._peers_at[peer] = endpoint(IPv6Address(peer))
         return known
 
-    def _from_tunnel(self, packets: list[TunnelPacket]) -> None:
-        now, take, bids = self._driver.now, self._forwarder.from_tunnel, self._bids
-        agent = self._agent_octets
-        for inner, source, destination, traffic_class in packets:
-            if source == agent and self._is_signalling(inner):
-                self._signalling(inner, tunnelled=True)
-                continue
-            # To a former care-of address it may have been on its way when that was replaced.
-            take(source, bids.get(destination, _NO_PATH), inner, traffic_class, now)
-
-    def _is_signalling(self, packet: bytes) -> bool:
-        """Tell whether a packet is for engines, or for the correspondent that we also are."""
-        if len(packet) <= BASE_LENGTH:
-            return False
-        if packet[6:7] == _DESTINATION_OPTIONS:
-            return self._correspondent is not None
-        return packet[6] == _MOBILITY_HEADER
-
-    def _from_capture(self, packets: list[bytes]) -> None:
-        now, role = self._driver.now, self._correspondent
-        for packet in packets:
-            bid = self._bids.get(packet[24:40])
-            is_data = packet[6:7] == _ROUTING and packet[40:41] != _MOBILITY_HEADER_OCTET
-            if role is not None and packet[40:41] == _DESTINATION_OPTIONS and is_data:
-                role.take(
-                    without_routing_header(packet)
-                )  # of a mobile node whose correspondent we are
-            # To a former care-of address it may have been on its way when that was replaced.
-            elif not is_data or not self._forwarder.from_capture(packet, bid or _NO_PATH, now):
-                self._signalling(packet)
-
-    def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
-        for packet in packets:
-            match packet.message[0]:
-                case Icmpv6Type.PACKET_TOO_BIG:
-                    self._too_big(packet.message)
-                case Icmpv6Type.PARAMETER_PROBLEM:
-                    self._not_understood(packet)
-                case _:
-                    self._discovery(packet)
-
-    def _too_big(self, message: bytes) -> None:
-        said = read_too_big(message, self._bids, self._agent_octets)
-        if said is not None:
-            self._forwarder.packet_too_big(said.bid, said.mtu, said.inner, self._driver.now)
-
-    def _not_understood(self, packet: IcmpPacket) -> None:
-        home_address = self._configuration.mobile_node.home_address
-        said, now = read_not_understood(packet, home_address.packed), self._driver.now
-        match said:
-            case None:
-                pass
-            case NotUnderstood(peer=peer, cookie=b""):
-                self._driver.run(self.engine.option_unknown_to(peer, now))
-            case NotUnderstood(peer=peer, cookie=cookie):
-                self._driver.run(self.engine.test_unknown_to(peer, cookie, now))
-
-    def _discovery(self, packet: IcmpPacket) -> None:
-        try:
-            message = decode_icmpv6(packet.message)  # the kernel has looked at the checksum
-        except ParseError as error:
-            self._events.no_message(str(error), packet.source.packed)
-            return
-        if isinstance(message, Discovery):
-            envelope = Envelope(source=packet.source, destination=packet.destination)
-            self._receive(Received(message=message, envelope=envelope))
-
-    def _signalling(self, packet: bytes, *, tunnelled: bool = False) -> None:
-        role = self._correspondent
-        if packet[6:7] == _DESTINATION_OPTIONS and role is not None:
-            role.take(packet)
-            return
-        try:
-            received = parse_signalling(packet, tunnelled=tunnelled)
-        except SignallingError as error:
-            self._events.no_message(str(error), packet[8:24])
-            return
-        if isinstance(received.message, ForCorrespondent) and role is not None:
-            role.receive(received)
-            return
-        self._receive(received)
-
     def _receive(self, received: Received) -> None:
         self._driver.run(self.engine.receive(received, self._driver.now))
         if self.engine.is_stopped:
@@ -485,6 +391,7 @@ class MobileNodeService:
     def _change_agent(self, home_agent: IPv6Address) -> None:
         self._agent = home_agent
         self._agent_octets, self._agent_at = home_agent.packed, endpoint(home_agent)
+        self._arrivals.home_agent = self._agent_octets
         self._forwarder.change_agent(self._agent_octets)
 
     def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
@@ -507,7 +414,7 @@ class MobileNodeService:
         if (paths, visited) == (self._paths, self._visited):
             return
         self._paths, self._visited = paths, visited
-        self._bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
+        self._arrivals.bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
         self._forwarder.table.replace(home_address.packed, paths)
         self._forwarder.table.replace(DIRECT, visited)
         self._events.log.remote(

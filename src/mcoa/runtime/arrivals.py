@@ -1,0 +1,148 @@
+"""What comes in at a mobile node, told apart: for the engine, the forwarder, or the correspondent.
+
+Three entrances: tunnel sockets, the capture below the kernel, and ICMPv6.
+"""
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv6Address
+
+from mcoa.dataplane.direct import has_home_address, without_routing_header
+from mcoa.dataplane.mobile_node import MobileNodeForwarder
+from mcoa.dataplane.packet import BASE_LENGTH, MOBILITY_HEADER, ROUTING
+from mcoa.engine.actions import Discovery, Envelope, Received
+from mcoa.engine.mobile_node import MobileNode
+from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
+from mcoa.runtime.driver import Driver
+from mcoa.runtime.events import Events
+from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
+from mcoa.runtime.signalling import SignallingError, parse_signalling
+from mcoa.runtime.sockets import IcmpPacket, TunnelPacket
+from mcoa.wire.icmpv6 import decode_icmpv6
+from mcoa.wire.reader import ParseError
+from mcoa.wire.registry import Icmpv6Type
+
+ICMPV6_TYPES = (
+    Icmpv6Type.PACKET_TOO_BIG,
+    Icmpv6Type.PARAMETER_PROBLEM,
+    Icmpv6Type.HOME_AGENT_ADDRESS_DISCOVERY_REPLY,
+    Icmpv6Type.MOBILE_PREFIX_ADVERTISEMENT,
+)
+_NO_PATH = 0  # a BID that no path has but the plain one
+_MOBILITY, _ROUTING = bytes((MOBILITY_HEADER,)), bytes((ROUTING,))
+_PROTOCOL, _NEXT_PROTOCOL = slice(6, 7), slice(BASE_LENGTH, BASE_LENGTH + 1)
+
+
+class Arrivals:
+    """The entrances of a mobile node.
+
+    Args:
+        engine: of the mobile node, which `driver` drives.
+        correspondent: what the node is besides; None where it is none.
+        received: takes a message for the engine.
+
+    Attributes:
+        home_agent: sixteen octets; to be kept up to date by the owner, as is `bids`.
+        bids: of the paths, by care-of address.
+    """
+
+    def __init__(
+        self,
+        engine: MobileNode,
+        driver: Driver,
+        forwarder: MobileNodeForwarder,
+        correspondent: CorrespondentRole | None,
+        *,
+        received: Callable[[Received], None],
+        events: Events,
+    ) -> None:
+        self.home_agent = b""
+        self.bids: Mapping[bytes, int] = {}
+        self._engine = engine
+        self._driver = driver
+        self._forwarder = forwarder
+        self._correspondent = correspondent
+        self._received = received
+        self._events = events
+
+    def from_tunnel(self, packets: list[TunnelPacket]) -> None:
+        """Take the insides of tunnel packets."""
+        now, take, bids = self._driver.now, self._forwarder.from_tunnel, self.bids
+        agent, role = self.home_agent, self._correspondent
+        for inner, source, destination, traffic_class in packets:
+            if source == agent and inner[_PROTOCOL] == _MOBILITY:
+                self._signalling(inner, tunnelled=True)
+            elif source == agent and role is not None and has_home_address(inner):
+                role.take(inner)
+            else:
+                # To a former care-of address it may have been on its way when that was replaced.
+                take(source, bids.get(destination, _NO_PATH), inner, traffic_class, now)
+
+    def from_capture(self, packets: list[bytes]) -> None:
+        """Take packets with a header of mobility, as they were on the wire."""
+        role = self._correspondent
+        for packet in packets:
+            if packet[_PROTOCOL] == _ROUTING and packet[_NEXT_PROTOCOL] != _MOBILITY:
+                self._direct(packet)
+            elif role is not None and has_home_address(packet):
+                role.take(packet)
+            else:
+                self._signalling(packet)
+
+    def _direct(self, packet: bytes) -> None:
+        """Take user data that came straight, perhaps from another mobile node."""
+        role, inner = self._correspondent, without_routing_header(packet)
+        if role is not None and has_home_address(inner):
+            role.take(inner)
+            return
+        bid = self.bids.get(packet[24:40], _NO_PATH)
+        if not self._forwarder.from_capture(packet, bid, self._driver.now):
+            self._signalling(packet)
+
+    def icmp_messages(self, packets: list[IcmpPacket]) -> None:
+        """Take ICMPv6 messages of ICMPV6_TYPES."""
+        for packet in packets:
+            match packet.message[0]:
+                case Icmpv6Type.PACKET_TOO_BIG:
+                    self._too_big(packet.message)
+                case Icmpv6Type.PARAMETER_PROBLEM:
+                    self._not_understood(packet)
+                case _:
+                    self._discovery(packet)
+
+    def _too_big(self, message: bytes) -> None:
+        said = read_too_big(message, self.bids, self.home_agent)
+        if said is not None:
+            self._forwarder.packet_too_big(said.bid, said.mtu, said.inner, self._driver.now)
+
+    def _not_understood(self, packet: IcmpPacket) -> None:
+        home_address: IPv6Address = self._engine.policy.home_address
+        said, now = read_not_understood(packet, home_address.packed), self._driver.now
+        match said:
+            case None:
+                pass
+            case NotUnderstood(peer=peer, cookie=b""):
+                self._driver.run(self._engine.option_unknown_to(peer, now))
+            case NotUnderstood(peer=peer, cookie=cookie):
+                self._driver.run(self._engine.test_unknown_to(peer, cookie, now))
+
+    def _discovery(self, packet: IcmpPacket) -> None:
+        try:
+            message = decode_icmpv6(packet.message)  # the kernel has looked at the checksum
+        except ParseError as error:
+            self._events.no_message(str(error), packet.source.packed)
+            return
+        if isinstance(message, Discovery):
+            envelope = Envelope(source=packet.source, destination=packet.destination)
+            self._received(Received(message=message, envelope=envelope))
+
+    def _signalling(self, packet: bytes, *, tunnelled: bool = False) -> None:
+        try:
+            received = parse_signalling(packet, tunnelled=tunnelled)
+        except SignallingError as error:
+            self._events.no_message(str(error), packet[8:24])
+            return
+        role = self._correspondent
+        if isinstance(received.message, ForCorrespondent) and role is not None:
+            role.receive(received)
+        else:
+            self._received(received)
