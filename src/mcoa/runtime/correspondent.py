@@ -58,8 +58,11 @@ class CorrespondentService:
         journal: Journal,
         log: EventLog,
         end: End,
+        take_elsewhere: Callable[[bytes], bool] = lambda _packet: False,
     ) -> None:
+        """Take the device; `take_elsewhere` takes what is for another role of this node."""
         self._end = end
+        self._take_elsewhere = take_elsewhere
         self._configuration = configuration
         self._events = Events(log)
         self._netlink = netlink
@@ -225,7 +228,7 @@ class CorrespondentService:
         for packet in packets:
             if IPv6Address(packet[24:40]) in self._own:
                 self._role.take(packet)
-            else:
+            elif not self._take_elsewhere(packet):
                 self._tun.send(packet)  # on its way through this host
 
     def _icmp_messages(self, packets: list[IcmpPacket]) -> None:

@@ -112,7 +112,12 @@ def _node(
             if configuration.correspondent is None:
                 return agent
             correspondent = CorrespondentService(
-                configuration, netlink=netlink, journal=journal, log=log, end=end
+                configuration,
+                netlink=netlink,
+                journal=journal,
+                log=log,
+                end=end,
+                take_elsewhere=agent.take,
             )
             return SeveralRoles(agent, correspondent)
         case MobileNodeConfiguration():

@@ -175,6 +175,13 @@ class HomeAgentService:
 
     # Packets and actions.
 
+    def take(self, packet: bytes) -> bool:
+        """Take a packet that came in by another way than the device; False if it is not for us."""
+        if packet[24:40] != self._configuration.home_agent.address.packed:
+            return False
+        self._packets([packet])
+        return True
+
     def _packets(self, packets: list[bytes]) -> None:
         now = self._driver.now
         take, refresh = self._forwarder.from_device, self._refresher.answer
