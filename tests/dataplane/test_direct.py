@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mcoa.dataplane.counters import Drops
 from mcoa.dataplane.direct import (
     DirectExit,
+    peer_of,
     with_home_address,
     with_routing_header,
     without_home_address,
@@ -59,11 +60,28 @@ def test_the_headers_are_those_of_the_codec() -> None:
     assert back.routing_home_address.packed == HOME
 
 
-@pytest.mark.parametrize("protocol", [0, 43, 51, 60, 135])
+@pytest.mark.parametrize("protocol", [0, 43, 51, 60, 135])  # 43: of no type that is ours
 def test_what_has_headers_of_its_own_goes_another_way(protocol: int) -> None:
     plain = packet(HOME, PEER, bytes(40), protocol)
     assert with_home_address(plain, CARE_OF) == b""
     assert with_routing_header(plain, CARE_OF) == b""
+
+
+def test_both_headers_stand_in_the_order_of_the_rfc() -> None:
+    other = bytes.fromhex("20010db8007700000000000000000007")
+    away = bytes.fromhex("20010db8000f00000000000000000009")
+    plain = packet(HOME, other, b"between two mobile nodes")
+    routed = with_routing_header(plain, away)
+    both = with_home_address(routed, CARE_OF)
+    parsed = parse_packet(both)
+    assert (parsed.source.packed, parsed.destination.packed) == (CARE_OF, away)
+    assert parsed.home_address is not None
+    assert parsed.routing_home_address is not None
+    assert (parsed.home_address.packed, parsed.routing_home_address.packed) == (HOME, other)
+    assert (both[6], both[40], both[64]) == (43, 60, 17)
+    assert peer_of(routed) == peer_of(both) == other
+    assert peer_of(plain) == other
+    assert without_home_address(without_routing_header(both)) == plain
 
 
 def test_reserved_bits_of_a_routing_header_are_not_looked_at() -> None:

@@ -145,3 +145,30 @@ def test_at_home_correspondents_alone_use_the_visited_links() -> None:
     for packet in packets:
         assert node.take(packet, 0.1) == []
     assert frames == packets
+
+
+def test_a_packet_to_another_mobile_node_is_one_to_its_home_address() -> None:
+    """So it is optimized or not, whatever care-of address its routing header goes by."""
+    node = direct_node()
+    used: list[bytes] = []
+    node.forwarder.used = used.append
+    for port in range(9):
+        packet = with_routing_header(udp(HOME, PEER, port=port), STRANGER)
+        ((bid, outer),) = node.take(packet)
+        care_of = CARE_OF[bid - 1]
+        if care_of in BOUND:
+            assert outer == with_home_address(packet, care_of)
+        else:
+            assert outer == tunnelled(packet, care_of)
+    assert used == [PEER]
+
+
+def test_the_room_for_a_packet_is_that_of_its_path() -> None:
+    node = Node()
+    packet = udp(HOME, PEER)
+    ((bid, _),) = node.take(packet)
+    assert node.forwarder.room(packet, 0.0) == 1460
+    node.forwarder.packet_too_big(bid, 1400, udp(HOME, PEER, size=1450), 0.0)
+    assert node.forwarder.room(packet, 0.0) == 1360
+    node.forwarder.table.replace(HOME, ())
+    assert node.forwarder.room(packet, 0.0) == 0

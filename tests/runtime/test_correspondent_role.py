@@ -8,11 +8,13 @@ from random import Random
 import pytest
 
 from engine.bench_of_correspondent import HOME, LTE, PEER, WIFI
-from mcoa.dataplane.direct import with_home_address
+from mcoa.dataplane.direct import DIRECT_OVERHEAD, with_home_address
+from mcoa.dataplane.path import Path
 from mcoa.engine.policy import CorrespondentPolicy
 from mcoa.runtime.correspondent_role import AtHomeAddress, CorrespondentRole
 from mcoa.runtime.events import Events
 from mcoa.runtime.log import EventLog
+from mcoa.wire.icmpv6 import PacketTooBig, parse_icmpv6
 from mcoa.wire.messages import (
     BindingError,
     BindingUpdate,
@@ -29,10 +31,15 @@ class Bench:
     """A role whose packets are collected."""
 
     def __init__(self) -> None:
+        self.room = 1460
         self.plain: list[bytes] = []
         self.written: list[bytes] = []
         around = AtHomeAddress(
-            PEER, mtu=lambda: 1460, send=self.plain.append, write=self.written.append
+            PEER,
+            mtu=lambda: 1460,
+            room=lambda _packet: self.room,
+            send=self.plain.append,
+            write=self.written.append,
         )
         self.events = Events(
             EventLog(io.StringIO(), monotonic=lambda: 0.0, wall_clock=lambda: 0.0)
@@ -131,3 +138,24 @@ def test_an_unbound_source_is_told_the_home_address() -> None:
     message = decode_message(packet[40:])
     assert isinstance(message, BindingError)
     assert message.home_address == HOME
+
+
+def test_what_does_not_fit_a_mobile_nodes_own_ways_is_told_to_its_programs() -> None:
+    async def play() -> Bench:
+        bench = Bench()
+        path = Path(bid=1, care_of_address=LTE.packed, mtu=1460, overhead=DIRECT_OVERHEAD)
+        bench.role.forwarder.table.replace(PEER.packed + HOME.packed, (path,))
+        bench.room = 1300  # the network has said so
+        for octets in (1240, 1400, 1280):
+            head = b"\x60\0\0\0" + (octets - 40).to_bytes(2) + b"\x11\x40"
+            bench.role.from_device(head + PEER.packed + HOME.packed + bytes(octets - 40))
+        bench.role.close()
+        return bench
+
+    bench = asyncio.run(play())
+    (answer,) = bench.written
+    message = parse_icmpv6(answer[40:], answer[8:24], answer[24:40])
+    assert isinstance(message, PacketTooBig)
+    assert message.mtu == 1280  # 1300 less the header, but never below that
+    assert len(bench.plain[0]) == 1264
+    assert all(len(packet) <= 1300 for packet in bench.plain)

@@ -47,9 +47,22 @@ Insert = Callable[[bytes, bytes], bytes]
 
 
 def with_home_address(packet: bytes, care_of_address: bytes) -> bytes:
-    """Return a mobile node's packet with its Home Address option (RFC 6275 §11.3.1)."""
-    addresses = care_of_address + packet[24:40]
-    return _longer(packet, addresses, DESTINATION_OPTIONS, HOME_ADDRESS_LAYOUT + packet[8:24])
+    """Return a mobile node's packet with its Home Address option (RFC 6275 §11.3.1).
+
+    A type 2 routing header, of a packet to another mobile node, stays before it (§6.4).
+    """
+    addresses, option = care_of_address + packet[24:40], HOME_ADDRESS_LAYOUT + packet[8:24]
+    if not _is_routed(packet):
+        return _longer(packet, addresses, DESTINATION_OPTIONS, option)
+    length = len(packet) - BASE_LENGTH + DIRECT_OVERHEAD
+    start = _start(packet[:4], length, ROUTING, packet[7], addresses, DESTINATION_OPTIONS)
+    return (
+        start
+        + packet[41:_SHORTEST]
+        + packet[BASE_LENGTH : BASE_LENGTH + 1]
+        + option
+        + packet[_SHORTEST:]
+    )
 
 
 def with_routing_header(packet: bytes, care_of_address: bytes) -> bytes:
@@ -67,6 +80,15 @@ def _longer(packet: bytes, addresses: bytes, protocol: int, header: bytes) -> by
     return start + header + packet[BASE_LENGTH:]
 
 
+def peer_of(packet: bytes) -> bytes:
+    """Return whom a packet is for: its destination, or the home address that is behind it."""
+    return packet[_HOME_ADDRESS] if _is_routed(packet) else packet[24:40]
+
+
+def _is_routed(packet: bytes) -> bool:
+    return _has(packet, ROUTING, ROUTING_LAYOUT[:_WITHOUT_RESERVED])
+
+
 def has_home_address(packet: bytes) -> bool:
     """Tell whether a packet has a Home Address option where it has to stand (RFC 6275 §6.3)."""
     is_options = packet[6:7] == _OPTIONS
@@ -82,7 +104,7 @@ def without_home_address(packet: bytes) -> bytes:
 
 def without_routing_header(packet: bytes) -> bytes:
     """Return the packet as its application sent it; empty unless it begins as above does."""
-    if not _has(packet, ROUTING, ROUTING_LAYOUT[:_WITHOUT_RESERVED]):
+    if not _is_routed(packet):
         return b""
     return _shorter(packet) + packet[8:24] + packet[_HOME_ADDRESS] + packet[_SHORTEST:]
 

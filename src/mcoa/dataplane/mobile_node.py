@@ -14,7 +14,12 @@ from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
-from mcoa.dataplane.direct import DirectExit, with_home_address, without_routing_header
+from mcoa.dataplane.direct import (
+    DirectExit,
+    peer_of,
+    with_home_address,
+    without_routing_header,
+)
 from mcoa.dataplane.icmp import ErrorSource
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
@@ -184,6 +189,13 @@ class MobileNodeForwarder:
                 self._entry.send(state, packet, now)
                 return
 
+    def room(self, packet: bytes, now: float) -> int:
+        """Return how large a packet like this may be, in octets; 0 where it has no way."""
+        state = self.table.route(self._home_address, self._classifier.key(packet), now)
+        if state is None:
+            return 0
+        return state.mtu.path(now) if state.path.home else state.mtu.tunnel(now)
+
     def packet_too_big(self, bid: int, mtu: int, quoted: bytes, now: float) -> None:
         """Take what the network said about a packet of path `bid`.
 
@@ -215,10 +227,10 @@ class MobileNodeForwarder:
         if packet[8:24] != self._home_address:
             self._drops.count(DropReason.NOT_HOME_ADDRESS)
             return
-        key = self._classifier.key(packet)
-        self._tell(packet[24:40], now)
+        key, peer = self._classifier.key(packet), peer_of(packet)
+        self._tell(peer, now)
         path = self.table.route(self._home_address, key, now)
-        if packet[24:40] in self.direct:
+        if peer in self.direct:
             # At home, packets to a correspondent may use what nothing else does.
             other = self.table.route(DIRECT, key, now) or path
             if (
@@ -240,7 +252,7 @@ class MobileNodeForwarder:
             self.table.shorten(self._home_address, key, outbound=shortcut(packet))
 
     def _is_direct(self, packet: bytes, state: PathState) -> bool:
-        return state.path.care_of_address in self.direct.get(packet[24:40], ())
+        return state.path.care_of_address in self.direct.get(peer_of(packet), ())
 
     def _directly(self, packet: bytes, state: PathState) -> bytes:
         """Return the direct packet of one that fits; empty where it takes the tunnel."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from mcoa.dataplane.correspondent import CorrespondentForwarder
 from mcoa.dataplane.direct import DIRECT_OVERHEAD
 from mcoa.dataplane.icmp import RateLimiter
-from mcoa.dataplane.packet import BASE_LENGTH
+from mcoa.dataplane.packet import BASE_LENGTH, MINIMUM_MTU
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Action, BindingsChanged, Received, Report, Send
 from mcoa.engine.authorization import authorization_of
@@ -75,7 +75,8 @@ class AtHomeAddress:
     All that it sends takes the mobile node's own ways, be it to another one's care-of address.
 
     Args:
-        mtu: of those ways; octets.
+        mtu: of the links; octets that fit into a tunnel.
+        room: tells how large a packet like this may be on its way; 0 where that is unknown.
         send: takes a packet as if the kernel had routed it to the device.
         write: gives a packet to the kernel.
     """
@@ -85,11 +86,13 @@ class AtHomeAddress:
         home_address: IPv6Address,
         *,
         mtu: Callable[[], int],
+        room: Callable[[bytes], int],
         send: Callable[[bytes], object],
         write: Callable[[bytes], object],
     ) -> None:
         self._home_address = home_address
         self._mtu = mtu
+        self._room = room
         self.send_plain = send
         self.write = write
 
@@ -103,7 +106,12 @@ class AtHomeAddress:
         return self._mtu()
 
     def send_direct(self, packet: bytes) -> int:
-        """Send to another mobile node's care-of address."""
+        """Send to another mobile node's care-of address; return 0, or how many octets fit.
+
+        What is not above 1280 octets goes in any case, in fragments of the tunnel perhaps.
+        """
+        if len(packet) > MINIMUM_MTU and 0 < (room := self._room(packet)) < len(packet):
+            return room
         self.send_plain(packet)
         return 0
 

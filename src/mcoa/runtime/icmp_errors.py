@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from mcoa.dataplane.direct import without_home_address
+from mcoa.dataplane.direct import without_home_address, without_routing_header
 from mcoa.dataplane.packet import BASE_LENGTH, IPV6, MOBILITY_HEADER
 from mcoa.runtime.sockets import IcmpPacket
 
@@ -34,7 +34,8 @@ def read_too_big(message: bytes, bids: Mapping[bytes, int], home_agent: bytes) -
     mtu, quoted = int.from_bytes(message[4:8]), message[8:]
     bid = bids.get(quoted[8:24])
     is_in_tunnel = quoted[24:40] == home_agent and quoted[6:7] == bytes((IPV6,))
-    inner = quoted[BASE_LENGTH:] if is_in_tunnel else without_home_address(quoted)
+    plain = without_home_address(without_routing_header(quoted) or quoted)
+    inner = quoted[BASE_LENGTH:] if is_in_tunnel else plain
     return TooBig(bid=bid, mtu=mtu, inner=inner) if bid is not None and inner else None
 
 

@@ -118,7 +118,8 @@ class MobileNodeService:
             around = AtHomeAddress(
                 settings.home_address,
                 mtu=self._tunnel_mtu,
-                send=self._forward,
+                room=lambda packet: self._forwarder.room(packet, self._now()),
+                send=lambda packet: self._forwarder.from_device(packet, self._now()),
                 write=self._tun.send,
             )
             policy = correspondent_policy(configuration)
@@ -332,8 +333,8 @@ class MobileNodeService:
             else:
                 take(packet, now)
 
-    def _forward(self, packet: bytes) -> None:
-        self._forwarder.from_device(packet, self._driver.now)
+    def _now(self) -> float:
+        return self._driver.now
 
     def _send_at_home(self, _path: Path, packet: bytes) -> int:
         return self._at_home.send(packet)
