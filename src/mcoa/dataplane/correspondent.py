@@ -40,6 +40,7 @@ class CorrespondentForwarder:
 
     Attributes:
         table: the bindings and flows; to be kept up to date by the owner.
+        drops: counts what goes no further, and tells of it.
     """
 
     def __init__(
@@ -68,14 +69,14 @@ class CorrespondentForwarder:
         self._plain = plain
         self._write = write
         self._unbound = unbound
-        self._drops = Drops(report)
+        self.drops = Drops(report)
         self._classifier = FlowClassifier()
         self._straight = DirectExit(
             insert=with_routing_header,
             emit=emit,
             answer=self._answer,
             errors=ErrorSource(_NOBODY),
-            drops=self._drops,
+            drops=self.drops,
             rng=rng,
         )
 
@@ -100,7 +101,7 @@ class CorrespondentForwarder:
             return False
         source, pair = packet[8:24], inner[24:40] + inner[8:24]
         if not is_whole(inner) or not is_forwardable(inner):
-            self._drops.report(DropReason.MALFORMED, source, inner[8:24], now)
+            self.drops.report(DropReason.MALFORMED, source, inner[8:24], now)
             return True
         table = self.table
         flow = table.inbound.get(inner[6:44]) or table.inbound.get(shortcut(inner))
@@ -117,7 +118,7 @@ class CorrespondentForwarder:
         bid = table.accept(source, pair)
         state = None if bid is None else table.state(pair, bid)
         if bid is None or state is None:
-            self._drops.report(DropReason.NOT_BOUND, source, inner[8:24], now)
+            self.drops.report(DropReason.NOT_BOUND, source, inner[8:24], now)
             self._unbound(inner[24:40], source, inner[8:24])
             return True
         state.packets_in += 1
@@ -125,7 +126,7 @@ class CorrespondentForwarder:
         key = self._classifier.key(inner)
         table.learn(pair, key, bid, now)
         if key is not None:
-            table.shorten(pair, key, inbound=shortcut(inner))
+            table.shorten(pair, key, inbound=shortcut(inner), direct=True)
         self._write(inner)
         return True
 
@@ -144,7 +145,7 @@ class CorrespondentForwarder:
             home_addresses=len(self.table),
             flows=self.table.flow_count,
             paths=tuple(path_counters(self.table, now)),
-            drops=self._drops.occurred(),
+            drops=self.drops.occurred(),
             fragments={"made": self._straight.fragments_made},
         )
 
@@ -153,7 +154,7 @@ class CorrespondentForwarder:
         self.table.expire(now)
 
     def _to_home_address(self, packet: bytes, now: float) -> None:
-        if is_chatter(packet) or self._drops.refuses(packet):
+        if is_chatter(packet) or self.drops.refuses(packet):
             return
         pair = packet[8:40]
         key = self._classifier.key(packet)
@@ -161,7 +162,7 @@ class CorrespondentForwarder:
         if state is None or not self._straight.send(state, packet, now):
             self._plain(packet)  # not bound for this address of ours
         elif key is not None:
-            self.table.shorten(pair, key, outbound=shortcut(packet))
+            self.table.shorten(pair, key, outbound=shortcut(packet), direct=True)
 
     def _answer(self, packet: bytes, _now: float) -> None:
         self._write(packet)

@@ -98,6 +98,14 @@ class Drops:
     def report(self, reason: DropReason, outer: bytes, inner: bytes, now: float) -> None:
         """Count a drop, and tell of it unless that was told too often of late."""
         self.counts[reason] += 1
+        self.tell(reason, outer, inner, now)
+
+    def carry_over(self, reason: DropReason, number: int) -> None:
+        """Count what a fast path dropped."""
+        self.counts[reason] += number
+
+    def tell(self, reason: DropReason, outer: bytes, inner: bytes, now: float) -> None:
+        """Tell of a drop that is counted elsewhere, unless that was done too often of late."""
         if self._limits[reason].allows(now):
             self._report(reason, outer, inner)
 

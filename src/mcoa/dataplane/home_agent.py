@@ -52,6 +52,7 @@ class HomeAgentForwarder:
 
     Attributes:
         table: the bindings and flows; to be kept up to date by the owner.
+        drops: counts what goes no further, and tells of it.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class HomeAgentForwarder:
         self._write = write
         self._deliver = deliver
         self._rng = rng
-        self._drops = Drops(report)
+        self.drops = Drops(report)
         self._errors = ErrorSource(address)
         self._reassembler = Reassembler()
         self._classifier = FlowClassifier()
@@ -96,10 +97,10 @@ class HomeAgentForwarder:
         self._outbound = table.outbound
         self._inbound = table.inbound
         self._entry = TunnelEntry(
-            emit=self._emit, answer=self._send, errors=self._errors, drops=self._drops, rng=rng
+            emit=self._emit, answer=self._send, errors=self._errors, drops=self.drops, rng=rng
         )
         self._home_link = OnLinkExit(
-            emit=frame, answer=self._send, errors=self._errors, drops=self._drops
+            emit=frame, answer=self._send, errors=self._errors, drops=self.drops
         )
 
     def from_device(self, packet: bytes, now: float) -> None:
@@ -142,7 +143,7 @@ class HomeAgentForwarder:
             home_addresses=len(self.table),
             flows=self.table.flow_count,
             paths=tuple(path_counters(self.table, now)),
-            drops=self._drops.occurred(),
+            drops=self.drops.occurred(),
             fragments={
                 "made": self._entry.fragments_made,
                 "reassembled": self._reassembler.reassembled,
@@ -160,19 +161,19 @@ class HomeAgentForwarder:
     def _to_home_address(self, packet: bytes, now: float) -> None:
         if packet[24:25] == b"\xff":
             return  # the kernel's own multicast on the device
-        if self._drops.refuses(packet):
+        if self.drops.refuses(packet):
             return
         home_address = packet[24:40]
         if home_address in self._anycast:
             self._to_any_agent(packet)
             return
         if packet[6] == IPV6 and packet[8:24] == self._address:
-            self._drops.report(DropReason.LOOP, packet[8:24], home_address, now)
+            self.drops.report(DropReason.LOOP, packet[8:24], home_address, now)
             return
         key = self._classifier.key(packet)
         path = self.table.route(home_address, key, now)
         if path is None:
-            self._drops.count(DropReason.NO_BINDING)
+            self.drops.count(DropReason.NO_BINDING)
             self._answer(self._errors.unreachable(packet, ADDRESS_UNREACHABLE, now), now)
             return
         if key is not None:
@@ -200,16 +201,16 @@ class HomeAgentForwarder:
         """Take a tunnel packet whose inner packet starts at `at`."""
         outer_source, inner = packet[8:24], packet[at:]
         if not is_whole(inner):
-            self._drops.report(DropReason.MALFORMED, outer_source, inner[8:24], now)
+            self.drops.report(DropReason.MALFORMED, outer_source, inner[8:24], now)
             return
         inner_source = inner[8:24]
         bid = self.table.accept(outer_source, inner_source)
         state = None if bid is None else self.table.state(inner_source, bid)
         if bid is None or state is None:
-            self._drops.report(DropReason.NOT_REGISTERED, outer_source, inner_source, now)
+            self.drops.report(DropReason.NOT_REGISTERED, outer_source, inner_source, now)
             return
         if not is_forwardable(inner):
-            self._drops.report(DropReason.NOT_FORWARDABLE, outer_source, inner_source, now)
+            self.drops.report(DropReason.NOT_FORWARDABLE, outer_source, inner_source, now)
             return
         state.packets_in += 1
         state.octets_in += len(inner)
@@ -217,7 +218,7 @@ class HomeAgentForwarder:
         self.table.learn(inner_source, key, bid, now)
         marked = with_outer_ecn(inner, packet[1] >> 4 & 3)
         if marked is None:
-            self._drops.count(DropReason.CONGESTION)
+            self.drops.count(DropReason.CONGESTION)
             return
         self._onward(marked, key, now)
 
@@ -228,8 +229,10 @@ class HomeAgentForwarder:
             self._to_service_address(packet, now, tunnelled=True)
         elif destination in self._bound:
             lowered = with_lower_hop_limit(packet)
+            if key is not None:
+                self.table.shorten(packet[8:24], key, inbound=shortcut(packet))
             if lowered is None:
-                self._drops.count(DropReason.HOP_LIMIT)
+                self.drops.count(DropReason.HOP_LIMIT)
                 self._answer(self._errors.hop_limit_exceeded(packet, now), now)
             else:
                 self.from_device(lowered, now)
@@ -245,7 +248,7 @@ class HomeAgentForwarder:
     ) -> None:
         upper = upper_layer(packet) if is_whole(packet) else None
         if upper is None:
-            self._drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
+            self.drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
             return
         protocol, offset, fragment = upper
         if fragment:
@@ -268,7 +271,7 @@ class HomeAgentForwarder:
         if packet[6] == ICMPV6:
             self._deliver(packet)
         else:
-            self._drops.count(DropReason.NOT_SERVED)
+            self.drops.count(DropReason.NOT_SERVED)
 
     def _may_be_skipped(self, packet: bytes, now: float) -> bool:
         """Tell whether the extension headers of a tunnel packet are harmless.
@@ -281,23 +284,23 @@ class HomeAgentForwarder:
             parsed = None
         if parsed and not parsed.home_address and not parsed.routing_home_address:
             return True
-        self._drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
+        self.drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
         return False
 
     def _refuse(self, packet: bytes, protocol: int, now: float) -> None:
-        self._drops.count(DropReason.NOT_SERVED)
+        self.drops.count(DropReason.NOT_SERVED)
         if protocol in PORT_PROTOCOLS:
             self._answer(self._errors.unreachable(packet, PORT_UNREACHABLE, now), now)
 
     def _icmpv6(self, packet: bytes, offset: int, now: float) -> None:
         source = packet[8:24]
         if not is_forwardable(packet):
-            self._drops.count(DropReason.NOT_FORWARDABLE)
+            self.drops.count(DropReason.NOT_FORWARDABLE)
             return
         try:
             message = parse_icmpv6(packet[offset:], source, self._address)
         except ParseError:
-            self._drops.count(DropReason.MALFORMED)
+            self.drops.count(DropReason.MALFORMED)
             return
         quoted = self._quoted_tunnel(packet[offset + 8 :]) if packet[offset] < 128 else None
         match message:

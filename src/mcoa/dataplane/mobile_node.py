@@ -20,6 +20,7 @@ from mcoa.dataplane.direct import (
     with_home_address,
     without_routing_header,
 )
+from mcoa.dataplane.flows import Flow
 from mcoa.dataplane.icmp import ErrorSource
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
@@ -54,7 +55,7 @@ class MobileNodeForwarder:
 
     Attributes:
         table: the paths and flows; to be kept up to date by the owner.
-        direct: by correspondent, the care-of addresses that it has bound; likewise.
+        drops: counts what goes no further, and tells of it.
         used: told, once a second at most, to or from whom there are packets.
         suspected: told, likewise, from whom packets come by tunnel that has something bound.
     """
@@ -93,30 +94,42 @@ class MobileNodeForwarder:
         self._home_agent = home_agent
         self._send = send
         self._write = write
-        self._drops = Drops(report)
+        self.drops = Drops(report)
         # As if from the tunnel's far end, not from itself.
         self._errors = errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
-        self.direct: Mapping[bytes, frozenset[bytes]] = {}
+        self._direct: Mapping[bytes, frozenset[bytes]] = {}
         self.used: Callable[[bytes], object] = _nobody
         self.suspected: Callable[[bytes], object] = _nobody
         self._told: dict[bytes, float] = {}
         self._outbound = table.outbound
         self._inbound = table.inbound
         self._entry = TunnelEntry(
-            emit=send, answer=self._answer, errors=errors, drops=self._drops, rng=rng
+            emit=send, answer=self._answer, errors=errors, drops=self.drops, rng=rng
         )
         self._home_link = OnLinkExit(
-            emit=frame, answer=self._answer, errors=errors, drops=self._drops
+            emit=frame, answer=self._answer, errors=errors, drops=self.drops
         )
         self._straight = DirectExit(
             insert=with_home_address,
             emit=send,
             answer=self._answer,
             errors=ErrorSource(home_agent),
-            drops=self._drops,
+            drops=self.drops,
             rng=rng,
         )
+
+    @property
+    def direct(self) -> Mapping[bytes, frozenset[bytes]]:
+        """By correspondent, the care-of addresses that it has bound; for the owner to set."""
+        return self._direct
+
+    @direct.setter
+    def direct(self, direct: Mapping[bytes, frozenset[bytes]]) -> None:
+        before, self._direct = self._direct, direct
+        for peer in before.keys() | direct.keys():
+            if before.get(peer) != direct.get(peer):
+                self.table.reconsider(peer)
 
     def change_agent(self, home_agent: bytes) -> None:
         """Tunnel to another home agent, over the paths that the table is given next."""
@@ -130,7 +143,7 @@ class MobileNodeForwarder:
         size = len(packet)
         if flow is not None and now < flow.fresh_until_s and size <= flow.path.room:
             path = flow.path
-            outer = self._directly(packet, path) if self.direct else b""
+            outer = self._directly(packet, path) if self._direct else b""
             refused = self._send(
                 path.path, outer or _tunnel_header(packet[:4], size, path.prefix) + packet
             )
@@ -174,10 +187,10 @@ class MobileNodeForwarder:
         if not inner or inner[24:40] != self._home_address:
             return False
         if not is_whole(inner) or not is_forwardable(inner):
-            self._drops.report(DropReason.MALFORMED, packet[8:24], inner[8:24], now)
+            self.drops.report(DropReason.MALFORMED, packet[8:24], inner[8:24], now)
             return True
         self._tell(inner[8:24], now)
-        self._learn(bid, inner, now)
+        self._learn(bid, inner, now, direct=True)
         self._write(inner)
         return True
 
@@ -196,6 +209,11 @@ class MobileNodeForwarder:
             return 0
         return state.mtu.path(now) if state.path.home else state.mtu.tunnel(now)
 
+    def carried(self, flow: Flow, peer: bytes, now: float) -> None:
+        """Take in that a fast path carried packets of a flow, with that peer, of late."""
+        self.table.carried(flow, now)
+        self._tell(peer, now)
+
     def packet_too_big(self, bid: int, mtu: int, quoted: bytes, now: float) -> None:
         """Take what the network said about a packet of path `bid`.
 
@@ -213,7 +231,7 @@ class MobileNodeForwarder:
             home_addresses=len(self.table),
             flows=self.table.flow_count,
             paths=tuple(path_counters(self.table, now)),
-            drops=self._drops.occurred(),
+            drops=self.drops.occurred(),
             fragments={"made": self._entry.fragments_made},
         )
 
@@ -222,15 +240,15 @@ class MobileNodeForwarder:
         self.table.expire(now)
 
     def _into_tunnel(self, packet: bytes, now: float) -> None:
-        if is_chatter(packet) or self._drops.refuses(packet):
+        if is_chatter(packet) or self.drops.refuses(packet):
             return
         if packet[8:24] != self._home_address:
-            self._drops.count(DropReason.NOT_HOME_ADDRESS)
+            self.drops.count(DropReason.NOT_HOME_ADDRESS)
             return
         key, peer = self._classifier.key(packet), peer_of(packet)
         self._tell(peer, now)
         path = self.table.route(self._home_address, key, now)
-        if peer in self.direct:
+        if peer in self._direct:
             # At home, packets to a correspondent may use what nothing else does.
             other = self.table.route(DIRECT, key, now) or path
             if (
@@ -238,21 +256,24 @@ class MobileNodeForwarder:
                 and self._is_direct(packet, other)
                 and self._straight.send(other, packet, now)
             ):
-                self._shorten(key, packet, other)
+                self._shorten(key, packet, other, direct=True)
                 return
         if path is None:
-            self._drops.count(DropReason.NO_BINDING)
+            self.drops.count(DropReason.NO_BINDING)
             return
-        self._shorten(key, packet, path)
+        self._shorten(key, packet, path, direct=False)
         exit_ = self._home_link if path.path.home else self._entry
         exit_.send(path, packet, now)
 
-    def _shorten(self, key: bytes | None, packet: bytes, path: PathState) -> None:
-        if key is not None and not path.path.direct_only:
-            self.table.shorten(self._home_address, key, outbound=shortcut(packet))
+    def _shorten(
+        self, key: bytes | None, packet: bytes, path: PathState, *, direct: bool
+    ) -> None:
+        if key is not None:
+            home = DIRECT if path.path.direct_only else self._home_address
+            self.table.shorten(home, key, outbound=shortcut(packet), direct=direct)
 
     def _is_direct(self, packet: bytes, state: PathState) -> bool:
-        return state.path.care_of_address in self.direct.get(peer_of(packet), ())
+        return state.path.care_of_address in self._direct.get(peer_of(packet), ())
 
     def _directly(self, packet: bytes, state: PathState) -> bytes:
         """Return the direct packet of one that fits; empty where it takes the tunnel."""
@@ -267,7 +288,7 @@ class MobileNodeForwarder:
         if len(self._told) >= _MOST_TOLD:
             self._told.clear()
         self._told[peer] = now
-        if by_tunnel and peer in self.direct:
+        if by_tunnel and peer in self._direct:
             self.suspected(peer)
         else:
             self.used(peer)
@@ -277,22 +298,22 @@ class MobileNodeForwarder:
     ) -> None:
         source = inner[8:24]
         if outer_source != self._home_agent:
-            self._drops.report(DropReason.NOT_FROM_HOME_AGENT, outer_source, source, now)
+            self.drops.report(DropReason.NOT_FROM_HOME_AGENT, outer_source, source, now)
             return
         if not is_whole(inner):
-            self._drops.report(DropReason.MALFORMED, outer_source, source, now)
+            self.drops.report(DropReason.MALFORMED, outer_source, source, now)
             return
         if inner[24:40] != self._home_address:
-            self._drops.report(DropReason.NOT_HOME_ADDRESS, outer_source, source, now)
+            self.drops.report(DropReason.NOT_HOME_ADDRESS, outer_source, source, now)
             return
         if not is_forwardable(inner):
-            self._drops.report(DropReason.NOT_FORWARDABLE, outer_source, source, now)
+            self.drops.report(DropReason.NOT_FORWARDABLE, outer_source, source, now)
             return
         self._tell(source, now, by_tunnel=True)
-        self._learn(bid, inner, now)
+        self._learn(bid, inner, now, direct=False)
         marked = with_outer_ecn(inner, traffic_class & 3)
         if marked is None:
-            self._drops.count(DropReason.CONGESTION)
+            self.drops.count(DropReason.CONGESTION)
         else:
             self._write(marked)
 
@@ -301,7 +322,7 @@ class MobileNodeForwarder:
         state = self.table.state(self._home_address, bid)
         return state or self.table.state(DIRECT, bid)
 
-    def _learn(self, bid: int, inner: bytes, now: float) -> None:
+    def _learn(self, bid: int, inner: bytes, now: float, *, direct: bool) -> None:
         state = self._state(bid)
         if state is None:
             return  # the path was given up while the packet was on its way
@@ -310,8 +331,9 @@ class MobileNodeForwarder:
         key = self._classifier.key(inner)
         home = DIRECT if state.path.direct_only else self._home_address
         self.table.learn(home, key, bid, now)
-        if key is not None and home is not DIRECT:
-            self.table.shorten(home, key, inbound=shortcut(inner))
+        should_be_direct = state.path.care_of_address in self._direct.get(inner[8:24], ())
+        if key is not None and (direct or not should_be_direct):
+            self.table.shorten(home, key, inbound=shortcut(inner), direct=direct)
 
     def _answer(self, packet: bytes, _now: float) -> None:
         self._write(packet)

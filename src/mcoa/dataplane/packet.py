@@ -25,6 +25,7 @@ DEFAULT_HOP_LIMIT: Final = 64
 
 #: Protocols whose first four octets are two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 PORT_PROTOCOLS: Final = frozenset((TCP, UDP, 33, 132, 136))
+_PORTS: Final = 4  # octets of both
 _ECHO: Final = frozenset((128, 129))
 _SKIPPED: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, AUTHENTICATION))
 #: What hides the flow; and tunnel packets, which are to be looked at each time.
@@ -139,6 +140,16 @@ def shortcut(packet: bytes) -> bytes:
         echo = len(packet) >= BASE_LENGTH + 8 and packet[40] in _ECHO
         return packet[6:41] + packet[44:46] if echo else b""
     return b"" if protocol in _NO_SHORTCUT else packet[6:40]
+
+
+def key_of_shortcut(octets: bytes) -> bytes:
+    """Return the key of the flow that a shortcut(), which is not empty, leads to."""
+    source, destination, ports = octets[2:18], octets[18:34], octets[34:]
+    if len(ports) == _PORTS:
+        source, destination = source + ports[:2], destination + ports[2:]
+    elif ports:  # the type of an echo, and its identifier
+        source, destination = source + ports[1:], destination + ports[1:]
+    return _ordered(octets[0], source, destination)
 
 
 def _quoted_key(quoted: bytes) -> bytes | None:

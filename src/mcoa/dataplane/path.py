@@ -23,6 +23,7 @@ class Path:
             where it has to be asked for.
         overhead: octets that the packets on the path have more than those of applications.
         direct_only: the path leads to correspondents alone; there is no tunnel.
+        device: index of the interface that packets leave by; 0 where routing tables say.
     """
 
     bid: int
@@ -34,6 +35,7 @@ class Path:
     link_layer_address: bytes = b""
     overhead: int = TUNNEL_OVERHEAD
     direct_only: bool = False
+    device: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:
@@ -51,14 +53,20 @@ Emit = Callable[[Path, bytes], int | None]
 octets that it takes; else None or 0."""
 
 
+def _nobody(_state: "PathState") -> None:
+    """Tell nobody."""
+
+
 class PathState:
     """A path in use. It outlives changes of its care-of address, and a return of its BID.
 
     Attributes:
         path: the value that was last given for this BID.
+        home_address: whose path it is.
         prefix: the constant part of the tunnel header towards the other end.
         bound: the BID is among the bindings now.
         down: the path is known not to deliver.
+        outer_room: octets of the largest packet on the path; 0 while it is unbound or down.
         room: octets of the largest inner packet that needs no second thought; 0 while the
             path is unbound or down, and where there is no tunnel, so that one comparison on
             the way of a packet says all.
@@ -69,12 +77,15 @@ class PathState:
     """
 
     __slots__ = (
+        "_settled",
         "active_flows",
         "bound",
         "down",
+        "home_address",
         "mtu",
         "octets_in",
         "octets_out",
+        "outer_room",
         "packets_in",
         "packets_out",
         "path",
@@ -83,8 +94,18 @@ class PathState:
         "verified_at_s",
     )
 
-    def __init__(self, path: Path, prefix: bytes) -> None:
+    def __init__(
+        self,
+        path: Path,
+        prefix: bytes,
+        *,
+        home_address: bytes = b"",
+        settled: Callable[["PathState"], object] = _nobody,
+    ) -> None:
+        """Make the state of a bound path; `settled` is told when what it takes may be another."""
         self.path = path
+        self.home_address = home_address
+        self._settled = settled
         self.prefix = prefix
         self.bound = True
         self.down = False
@@ -121,7 +142,9 @@ class PathState:
         return (self.active_flows + 1) / self.path.weight
 
     def settle(self, now: float = 0.0) -> None:
-        """Bring `room` in line with the rest; `now` matters once an MTU was learned."""
+        """Bring the rooms in line with the rest; `now` matters once an MTU was learned."""
+        self.outer_room = self.mtu.path(now) if self.live else 0
         # What has no tunnel header takes the longer way, too.
         is_short = self.live and not self.path.home and not self.path.direct_only
         self.room = self.mtu.tunnel(now) if is_short else 0
+        self._settled(self)

@@ -12,6 +12,7 @@ Nothing here grows with the number of home addresses or flows but memory, and th
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from mcoa.dataplane.fast_path import FastPath, NoFastPath
 from mcoa.dataplane.flows import Flow, Home, Recency
 from mcoa.dataplane.path import Path, PathState
 
@@ -72,6 +73,7 @@ class ForwardingTable:
         self._most_idle_homes = most_idle_homes
         self._homes: dict[bytes, Home] = {}
         self._recency = Recency(active_s)
+        self._fast_path: FastPath = NoFastPath()
         self.bindings: dict[bytes, tuple[Path, ...]] = {}
         self.outbound: dict[bytes, Flow] = {}
         self.inbound: dict[bytes, Flow] = {}
@@ -110,6 +112,7 @@ class ForwardingTable:
             self.bindings[home_address] = paths
         else:
             del self.bindings[home_address]
+        self._fast_path.bind(home_address, paths)
         home = self._homes.get(home_address)
         if home is not None:
             self._adopt(home, paths)
@@ -117,6 +120,14 @@ class ForwardingTable:
                 for flow in list(home.flows.values()):
                     self._remove(flow)
                 self._release(home)
+
+    def speed_up(self, fast_path: FastPath) -> None:
+        """Tell a fast path of all that is decided from now on; before anything is bound."""
+        self._fast_path = fast_path
+
+    def reconsider(self, peer: bytes) -> None:
+        """Have packets with a peer looked at again: they may be of another form now."""
+        self._fast_path.forget(peer)
 
     def retunnel(self, prefix: Callable[[bytes], bytes]) -> None:
         """Make tunnel headers in another way, for the paths that replace() gives next."""
@@ -182,7 +193,7 @@ class ForwardingTable:
         if flow is None:
             return self._create(home, flow_key, self._pick(home, now), now).path
         if not flow.path.live and (home.has_live_path or not flow.path.bound):
-            flow.move(self._pick(home, now), now)
+            self._move(flow, self._pick(home, now), now)
         self._touch(flow, now)
         return flow.path
 
@@ -202,8 +213,22 @@ class ForwardingTable:
                 self._create(home, flow_key, path, now)
             return
         if self._follows_inbound and flow.path is not path and _may_follow(flow, path, now):
-            flow.move(path, now)
+            self._move(flow, path, now)
         self._touch(flow, now)
+
+    def carried(self, flow: Flow, now: float) -> None:
+        """Note that a fast path carried packets of a flow just now."""
+        self._touch(flow, now)
+
+    def take_over(
+        self, home_address: bytes, flow_key: bytes, bid: int, now: float
+    ) -> Flow | None:
+        """Return a flow that a fast path knows from before; None where its path is gone."""
+        home = self._home(home_address)
+        path = home.paths.get(bid) if home else None
+        if home is None or path is None:
+            return None
+        return self._flow(home, flow_key, now) or self._create(home, flow_key, path, now)
 
     def shorten(
         self,
@@ -212,11 +237,21 @@ class ForwardingTable:
         *,
         outbound: bytes = b"",
         inbound: bytes = b"",
+        direct: bool = False,
     ) -> None:
-        """Let the shortcut() of a packet lead to its flow, up to a few for each flow."""
+        """Let the shortcut() of a packet lead to its flow, up to a few for each flow.
+
+        `direct` is for packets that have no tunnel; only a fast path has shortcuts for those
+        of paths that lead to correspondents alone.
+        """
         home = self._homes.get(home_address)
         flow = home.flows.get(flow_key) if home else None
         if flow is None:
+            return
+        octets, fast = outbound or inbound, self._fast_path
+        if octets and fast.add(flow, octets, inbound=bool(inbound), direct=direct):
+            return
+        if flow.path.path.direct_only:
             return
         if outbound and outbound not in self.outbound and len(flow.outbound) < _MOST_SHORTCUTS:
             flow.outbound += (outbound,)
@@ -245,7 +280,7 @@ class ForwardingTable:
             if len(by_path[bid]) / home.paths[bid].path.weight <= target.load:
                 break
             flow = by_path[bid].pop()
-            flow.move(target, now)
+            self._move(flow, target, now)
             by_path.setdefault(target.path.bid, []).append(flow)
             moved += 1
         return moved
@@ -277,7 +312,12 @@ class ForwardingTable:
         for path in paths:
             state = known.pop(path.bid, None)
             if state is None:
-                state = PathState(path, self._prefix(path.care_of_address))
+                state = PathState(
+                    path,
+                    self._prefix(path.care_of_address),
+                    home_address=home.address,
+                    settled=self._fast_path.settle,
+                )
             else:
                 state.adopt(path, self._prefix(path.care_of_address))
             home.paths[path.bid] = state
@@ -299,6 +339,10 @@ class ForwardingTable:
             return None
         return flow
 
+    def _move(self, flow: Flow, path: PathState, now: float) -> None:
+        flow.move(path, now)
+        self._fast_path.move(flow)
+
     def _touch(self, flow: Flow, now: float) -> None:
         self._recency.touch(flow, now)
         flow.home.flows.move_to_end(flow.key)
@@ -317,6 +361,7 @@ class ForwardingTable:
 
     def _remove(self, flow: Flow) -> None:
         self._recency.remove(flow)
+        self._fast_path.remove(flow)
         for octets in flow.outbound:
             del self.outbound[octets]
         for octets in flow.inbound:

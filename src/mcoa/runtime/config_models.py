@@ -11,6 +11,7 @@ from mcoa.runtime.config_values import (
     Addresses,
     AnyPrefixes,
     AtHomeChoice,
+    BackEndChoice,
     BindingIdentifierNumber,
     BindingsPerNode,
     CacheSize,
@@ -130,6 +131,7 @@ class LinkSettings(_Table):
 class _Node(_Table):
     name: Name
     device: Interface = "mip0"
+    dataplane: BackEndChoice = "auto"
     runtime_directory: Directory = Path("/run/mcoa")
     state_directory: Directory = Path("/var/lib/mcoa")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -127,6 +127,14 @@ def _directory(value: object) -> Path:
     return path
 
 
+def _back_end(value: object) -> str:
+    hint = 'write "auto", "ebpf" or "userspace"'
+    text = _text(value, hint)
+    if text not in get_args(BackEnd):
+        raise refusal(f"there is no data plane {as_written(value)}", hint)
+    return text
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         hint = "write true or false, without quotes"
@@ -238,6 +246,10 @@ Address = Annotated[IPv6Address, BeforeValidator(_address)]
 Prefix = Annotated[IPv6Network, BeforeValidator(_prefix)]
 Directory = Annotated[Path, BeforeValidator(_directory)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+BackEnd = Literal["auto", "ebpf", "userspace"]
+"""What carries the packets: the best there is, programs in the kernel, or the daemon alone."""
+
+BackEndChoice = Annotated[BackEnd, BeforeValidator(_back_end)]
 Lifetime = Annotated[int, BeforeValidator(_lifetime)]
 Weight = Annotated[float, BeforeValidator(_weight)]
 CorrespondentLifetime = Annotated[int, BeforeValidator(_correspondent_lifetime)]

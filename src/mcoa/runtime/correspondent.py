@@ -16,8 +16,11 @@ from mcoa.runtime.capture import open_capture
 from mcoa.runtime.config_models import CorrespondentConfiguration, HomeAgentConfiguration
 from mcoa.runtime.control import Command
 from mcoa.runtime.correspondent_role import CorrespondentRole
+from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
+from mcoa.runtime.fast_path.maps import Sizes
+from mcoa.runtime.fast_path.shapes import CorrespondentShapes
 from mcoa.runtime.links import HOME_LINK_GROUPS, LinkState, LinkWatcher, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -33,6 +36,7 @@ from mcoa.runtime.undo_entries import Tables
 from mcoa.wire.registry import Icmpv6Type
 
 _USUAL_MTU, _MINIMUM_MTU = 1500, 1280
+_SIZES = Sizes(homes=1, ways=1 << 15, flows=1 << 16)
 _BESIDE = "-cn"
 _LONGEST_NAME = 15 - len("-cn-in")  # of interfaces; the capture has a device, too
 TABLE = 5200
@@ -95,6 +99,16 @@ class CorrespondentService:
         self._states: dict[str, LinkState] = {}
         self._own: dict[IPv6Address, str] = {}
         self._role = CorrespondentRole(correspondent_policy(configuration), self, self._events)
+        self._data_plane = DataPlane.open(
+            configuration.dataplane,
+            self._role.forwarder.table,
+            self._tun,
+            shapes=CorrespondentShapes(),
+            sizes=_SIZES,
+            netlink=netlink,
+            journal=journal,
+            log=log,
+        )
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
         self._watcher = LinkWatcher(
@@ -113,6 +127,8 @@ class CorrespondentService:
             deliver(self._capture, self._from_capture, self._device_lost),
             deliver(self._icmp, self._icmp_messages, self._device_lost),
         ]
+        self._data_plane.listen(self._role.forwarder.drops, self._loop.time)
+        self._data_plane.attend(self._loop.time())
         self._watcher.start()
 
     async def stop(self) -> None:
@@ -123,6 +139,7 @@ class CorrespondentService:
         self._watcher.close()
         for undeliver in self._undeliver:
             undeliver()
+        self._data_plane.close()
         self._role.close()
         for sender in (self._sender, *self._senders.values()):
             sender.close()
@@ -132,7 +149,14 @@ class CorrespondentService:
 
     def tick(self) -> None:
         """Do what is due every second."""
+        self._collect()
         self._role.forwarder.expire(self._loop.time())
+
+    def _collect(self) -> None:
+        forwarder, now = self._role.forwarder, self._loop.time()
+        self._data_plane.collect(
+            now, forwarder.drops, lambda flow, _: forwarder.table.carried(flow, now)
+        )
 
     # Links.
 
@@ -142,6 +166,7 @@ class CorrespondentService:
         if state.index and (before is None or before.index != state.index):
             try:
                 self._capture.attach(name, state.index)
+                self._data_plane.attach(name)
             except OSError as error:  # it has gone since, as an announcement will tell
                 self._events.log.remote("link-refused", link=name, reason=error.strerror)
             old = self._senders.pop(name, None)
@@ -171,6 +196,11 @@ class CorrespondentService:
         """Return the MTU of packets from one of our addresses; octets."""
         state = self._states.get(self._own.get(own, ""))
         return max(state.mtu if state else _USUAL_MTU, _MINIMUM_MTU)
+
+    def device(self, own: IPv6Address) -> int:
+        """Return the index of the interface of one of our addresses."""
+        state = self._states.get(self._own.get(own, ""))
+        return state.index if state else 0
 
     def send_direct(self, packet: bytes) -> int:
         """Send to a care-of address; return 0, or how many octets fit instead."""
@@ -249,6 +279,7 @@ class CorrespondentService:
     def status(self) -> Status:
         """Return what a view of the node shows."""
         configuration, now = self._configuration, self._loop.time()
+        self._collect()
         snapshot = self._role.forwarder.snapshot(now)
         cache = self._role.engine.cache
         return Status(
@@ -258,7 +289,7 @@ class CorrespondentService:
             pid=os.getpid(),
             uptime_s=now - self._began_s,
             device=DeviceStatus(name=self._tun.name),
-            data_plane="userspace",
+            data_plane=self._data_plane.name,
             bindings=self._role.bindings(),
             bindings_total=sum(len(entry.bindings) for _, entry in cache),
             links=tuple(self._link(name, state) for name, state in self._states.items()),

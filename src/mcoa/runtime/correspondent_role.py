@@ -52,6 +52,10 @@ class Surroundings(Protocol):
         """Return the MTU of packets from one of our addresses; octets."""
         ...
 
+    def device(self, own: IPv6Address) -> int:
+        """Return the index of the interface of one of our addresses; 0 where that says nothing."""
+        ...
+
     def send_direct(self, packet: bytes) -> int:
         """Send to a care-of address; return 0, or how many octets fit instead."""
         ...
@@ -104,6 +108,11 @@ class AtHomeAddress:
         """Return the MTU of packets from the home address; octets."""
         del own
         return self._mtu()
+
+    def device(self, own: IPv6Address) -> int:
+        """Return 0: packets go by the mobile node's own ways."""
+        del own
+        return 0
 
     def send_direct(self, packet: bytes) -> int:
         """Send to another mobile node's care-of address; return 0, or how many octets fit.
@@ -261,6 +270,7 @@ class CorrespondentRole:
                 care_of_address=binding.octets,
                 mtu=self._around.mtu(own),
                 overhead=DIRECT_OVERHEAD,
+                device=self._around.device(own),
             )
             for binding in bindings
         )

@@ -33,9 +33,12 @@ from mcoa.engine.refresh import Refresher
 from mcoa.runtime.agent_commands import AgentCommands
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.control import Command
+from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
+from mcoa.runtime.fast_path.maps import Sizes
+from mcoa.runtime.fast_path.shapes import HomeAgentShapes
 from mcoa.runtime.frames import Framed, Frames
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.home_routers import HomeRouters, advertisement
@@ -61,6 +64,7 @@ from mcoa.wire.messages import BindingError
 _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
 _USUAL_MTU = 1500
+_SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
 
@@ -115,6 +119,18 @@ class HomeAgentService:
             report=self._events.drop,
             rng=rng,
         )
+        self._data_plane = DataPlane.open(
+            configuration.dataplane,
+            self._forwarder.table,
+            self._tun,
+            shapes=HomeAgentShapes(
+                configuration.home_agent.address.packed, lambda: self._home_link.state.mac
+            ),
+            sizes=_SIZES,
+            netlink=netlink,
+            journal=journal,
+            log=log,
+        )
         self._refresher = Refresher(self.engine)
         self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
         self._inbox: list[bytes] = []
@@ -153,6 +169,8 @@ class HomeAgentService:
         self._events.log.info("bindings-restored", home_addresses=restored)
         self._driver.run(actions)
         self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+        self._data_plane.listen(self._forwarder.drops, self._loop.time)
+        self._data_plane.attend(self._loop.time())
 
     async def stop(self) -> None:
         """Write what is unwritten; bindings stay, for the next start."""
@@ -161,6 +179,7 @@ class HomeAgentService:
     def close(self) -> None:
         """Let go of everything."""
         self._undeliver()
+        self._data_plane.close()
         self._driver.close()
         self._outbox.close()
         self._routers.close()
@@ -171,7 +190,14 @@ class HomeAgentService:
 
     def tick(self) -> None:
         """Do what is due every second."""
+        self._collect()
         self._forwarder.expire(self._driver.now)
+
+    def _collect(self) -> None:
+        table, now = self._forwarder.table, self._driver.now
+        self._data_plane.collect(
+            now, self._forwarder.drops, lambda flow, _: table.carried(flow, now)
+        )
 
     # Packets and actions.
 
@@ -253,6 +279,7 @@ class HomeAgentService:
             self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
         )
         self._forwarder.table.replace(home_address.packed, self._paths(home_address, bindings))
+        self._data_plane.adopt(home_address.packed, self._driver.now)
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
             "bindings-changed",
@@ -273,7 +300,12 @@ class HomeAgentService:
         if mac and not bindings:
             address = home_address.packed
             home = Path(
-                bid=0, care_of_address=address, mtu=mtu, home=True, link_layer_address=mac
+                bid=0,
+                care_of_address=address,
+                mtu=mtu,
+                home=True,
+                link_layer_address=mac,
+                device=self._home_link.state.index,
             )
             return (home,)
         return tuple(
@@ -283,6 +315,7 @@ class HomeAgentService:
                 mtu=mtu if binding.home else _USUAL_MTU,
                 home=binding.home,
                 link_layer_address=mac if binding.home else b"",
+                device=self._home_link.state.index if binding.home else 0,
             )
             for binding in bindings
         )
@@ -362,6 +395,7 @@ class HomeAgentService:
     def status(self) -> Status:
         """Return what a view of the node shows."""
         configuration, now = self._configuration, self._driver.now
+        self._collect()
         snapshot = self._forwarder.snapshot(now)
         cache = self.engine.cache
         return Status(
@@ -371,7 +405,7 @@ class HomeAgentService:
             pid=os.getpid(),
             uptime_s=now - self._began_s,
             device=DeviceStatus(name=self._tun.name),
-            data_plane="userspace",
+            data_plane=self._data_plane.name,
             home_addresses=configuration.home_agent.home_prefixes,
             bindings=(
                 _binding(entry, binding, now) for entry in cache for binding in entry.bindings

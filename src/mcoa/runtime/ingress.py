@@ -1,11 +1,11 @@
-"""Filters on a device's way in, set and removed beside those of others."""
+"""Filters on a device's way in and out, set and removed beside those of others."""
 
 from contextlib import suppress
 
 from mcoa.runtime import traffic_control
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.netlink_framing import MessageFlag, MessageType
-from mcoa.runtime.traffic_control import Filter, Match
+from mcoa.runtime.traffic_control import Filter, Hook, Match
 
 _NEW = MessageFlag.CREATE | MessageFlag.EXCLUSIVE
 
@@ -30,10 +30,24 @@ def remove_unused_hook(index: int, netlink: Netlink) -> None:
         )
 
 
+def filters(index: int, netlink: Netlink, hook: Hook = Hook.IN) -> list[Filter]:
+    """Return all filters there."""
+    body = traffic_control.emit_filters(index, hook=hook)
+    return [Filter.parse(each) for each in netlink.dump(MessageType.GET_FILTER, body)]
+
+
 def filter_priorities(index: int, netlink: Netlink) -> set[int]:
-    """Return the priorities of all filters there; each is the name of a filter."""
-    bodies = netlink.dump(MessageType.GET_FILTER, traffic_control.emit_filters(index))
-    return {Filter.parse(body).priority for body in bodies}
+    """Return the priorities of all filters on the way in; each is the name of a filter."""
+    return {each.priority for each in filters(index, netlink)}
+
+
+def run_program(
+    index: int, hook: Hook, priority: int, program: tuple[int, str], netlink: Netlink
+) -> None:
+    """Have a program, by its descriptor and name, look at all packets; in place of another."""
+    body = traffic_control.emit_program(index, hook, priority, *program)
+    flags = MessageFlag.CREATE | MessageFlag.REPLACE
+    netlink.request(MessageType.NEW_FILTER, body, flags)
 
 
 def add_redirect(
@@ -46,7 +60,8 @@ def add_redirect(
 
 def remove_filters(index: int, first: int, last: int, netlink: Netlink) -> None:
     """Remove the filters of these priorities."""
-    for priority in filter_priorities(index, netlink):
+    for each in {(each.priority, each.protocol) for each in filters(index, netlink)}:
+        priority, protocol = each
         if first <= priority <= last:
-            body = traffic_control.emit_filters(index, priority)
+            body = traffic_control.emit_filters(index, priority, protocol=protocol)
             netlink.request_unless_absent(MessageType.DELETE_FILTER, body)

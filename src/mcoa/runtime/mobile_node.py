@@ -38,9 +38,12 @@ from mcoa.runtime.correspondent_role import (
     AtHomeAddress,
     CorrespondentRole,
 )
+from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
+from mcoa.runtime.fast_path.maps import Sizes
+from mcoa.runtime.fast_path.shapes import MobileNodeShapes
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
@@ -66,8 +69,10 @@ from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
 
 _IPV6_IN_IPV6 = 41
+_SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
 _MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
+_PATIENCE_S = 5.0  # for the other links, after the first one is registered
 _STOP_PATIENCE_S = 3.0
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
@@ -112,6 +117,17 @@ class MobileNodeService:
         )
         self._forwarder.used = self._correspondent_used
         self._forwarder.suspected = self._correspondent_suspected
+        self._shapes = MobileNodeShapes(settings.home_address.packed, self._agent_octets)
+        self._data_plane = DataPlane.open(
+            configuration.dataplane,
+            self._forwarder.table,
+            self._tun,
+            shapes=self._shapes,
+            sizes=_SIZES,
+            netlink=netlink,
+            journal=journal,
+            log=log,
+        )
         self._peers_at: dict[bytes, Endpoint] = {}
         self._correspondent: CorrespondentRole | None = None
         if configuration.correspondent is not None:
@@ -175,6 +191,7 @@ class MobileNodeService:
             deliver(self._capture, self._arrivals.from_capture, self._device_lost),
             deliver(self._icmp, self._arrivals.icmp_messages, self._device_lost),
         ]
+        self._data_plane.listen(self._forwarder.drops, self._now)
         self._watcher.start()
         self._device_watcher.start()
 
@@ -196,6 +213,7 @@ class MobileNodeService:
         self._at_home.close()
         for undeliver in self._undeliver:
             undeliver()
+        self._data_plane.close()
         self._driver.close()
         if self._correspondent is not None:
             self._correspondent.close()
@@ -208,9 +226,16 @@ class MobileNodeService:
 
     def tick(self) -> None:
         """Do what is due every second."""
+        self._collect()
         self._forwarder.expire(self._driver.now)
         if self._correspondent is not None:
             self._correspondent.forwarder.expire(self._driver.now)
+
+    def _collect(self) -> None:
+        now, carried = self._driver.now, self._forwarder.carried
+        self._data_plane.collect(
+            now, self._forwarder.drops, lambda flow, peer: carried(flow, peer, now)
+        )
 
     # Links.
 
@@ -274,6 +299,7 @@ class MobileNodeService:
         try:
             uplink.use(state.care_of_addresses, self._mtu(name, state))
             self._capture.attach(uplink.interface, state.index)
+            self._data_plane.attach(uplink.interface)
         except OSError as error:
             self._events.log.remote("link-refused", link=name, reason=error.strerror)
             return False
@@ -393,6 +419,7 @@ class MobileNodeService:
         self._agent = home_agent
         self._agent_octets, self._agent_at = home_agent.packed, endpoint(home_agent)
         self._arrivals.home_agent = self._agent_octets
+        self._shapes.home_agent = self._agent_octets
         self._forwarder.change_agent(self._agent_octets)
 
     def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
@@ -407,6 +434,7 @@ class MobileNodeService:
                 mtu=self._path_mtu(path),
                 link=path.link,
                 home=path.home,
+                device=self._states[path.link].index,
             )
             for path in usable
         )
@@ -418,11 +446,20 @@ class MobileNodeService:
         self._arrivals.bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
         self._forwarder.table.replace(home_address.packed, paths)
         self._forwarder.table.replace(DIRECT, visited)
+        self._take_over(home_address.packed, bool(paths))
         self._events.log.remote(
             "paths-changed",
             level=Level.INFO,
             paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
         )
+
+    def _take_over(self, home_address: bytes, bound: bool) -> None:  # noqa: FBT001
+        """Carry on what a daemon before us left to the fast path, for as far as it is bound."""
+        now = self._driver.now
+        for each in (home_address, DIRECT):
+            self._data_plane.adopt(each, now)
+        if bound:
+            self._data_plane.attend(now, _PATIENCE_S)
 
     def _visited_paths(self) -> tuple[Path, ...]:
         """Return the paths to correspondents that are there while we are at home."""
@@ -434,6 +471,7 @@ class MobileNodeService:
                 mtu=self._path_mtu(path),
                 link=path.link,
                 direct_only=True,
+                device=self._states[path.link].index,
             )
             for path in self.engine.visited_paths()
         )
@@ -458,6 +496,7 @@ class MobileNodeService:
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
+        self._collect()
         snapshot = self._forwarder.snapshot(self._driver.now)
         view = MobileNodeView(
             configuration=self._configuration,
@@ -469,6 +508,7 @@ class MobileNodeService:
         )
         status = view.status(
             device=self._tun.name,
+            data_plane=self._data_plane.name,
             uptime_s=self._driver.now - self._began_s,
             counters=self._events.counters(snapshot),
         )

@@ -35,7 +35,9 @@ class MobileNodeView:
     mtus: Mapping[str, int]
     now: float
 
-    def status(self, *, device: str, uptime_s: float, counters: Mapping[str, int]) -> Status:
+    def status(
+        self, *, device: str, data_plane: str, uptime_s: float, counters: Mapping[str, int]
+    ) -> Status:
         """Return the status."""
         configuration, snapshot = self.configuration, self.snapshot
         active = {path.link: path.active_flows for path in snapshot.paths if path.bound}
@@ -46,7 +48,7 @@ class MobileNodeView:
             pid=os.getpid(),
             uptime_s=uptime_s,
             device=DeviceStatus(name=device),
-            data_plane="userspace",
+            data_plane=data_plane,
             home_addresses=(configuration.mobile_node.home_address,),
             peers=(self._peer(), *map(self._correspondent, self.engine.optimization)),
             bindings=[self._binding(entry) for entry in self.engine.update_list],

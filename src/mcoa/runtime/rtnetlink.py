@@ -29,6 +29,7 @@ NO_METRIC = 0xFFFFFFFF
 DEFAULT_ROUTE = IPv6Network("::/0")
 
 _IFINFO = struct.Struct("=BxHiII")
+_ETHERNET = 1  # ARPHRD_ETHER
 _IFADDR = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
@@ -132,6 +133,7 @@ class Link:
     Attributes:
         ipv6_mtu: what IPv6 uses, perhaps lowered by a router advertisement; octets.
         mac: empty for a device without link-layer addresses.
+        is_ethernet: packets have Ethernet's header.
     """
 
     index: int
@@ -140,11 +142,12 @@ class Link:
     mtu: int
     ipv6_mtu: int
     mac: bytes
+    is_ethernet: bool = True
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Read the body of NEW_LINK or DELETE_LINK."""
-        _, _, index, flags, _ = _IFINFO.unpack_from(body)
+        _, hardware, index, flags, _ = _IFINFO.unpack_from(body)
         found = parse_attributes(body[_IFINFO.size :])
         mtu = integer(found.get(_LinkAttribute.MTU))
         return cls(
@@ -154,6 +157,7 @@ class Link:
             mtu=mtu,
             ipv6_mtu=_ipv6_mtu(found) or mtu,
             mac=found.get(_LinkAttribute.MAC, b""),
+            is_ethernet=hardware == _ETHERNET,
         )
 
 

@@ -8,11 +8,11 @@ Address option (RFC 6275 §6.3) puts its type at octet 46.
 
 import struct
 from dataclasses import dataclass
-from enum import Enum
-from socket import htons
+from enum import Enum, IntEnum
+from socket import htons, ntohs
 from typing import Self
 
-from mcoa.runtime.netlink_framing import emit_attribute, parse_attributes
+from mcoa.runtime.netlink_framing import emit_attribute, integer, parse_attributes, uint32
 
 _TCMSG = struct.Struct("=BxxxiIII")
 _SELECTOR = struct.Struct("=BBBxHHhhI")
@@ -20,13 +20,22 @@ _KEY = struct.Struct("=4s4sii")
 _MIRRED = struct.Struct("=IIiiiiI")
 
 _CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
-_INGRESS = 0xFFFFFFF2
-_ETH_P_IPV6 = 0x86DD
+_ETH_P_ALL, _ETH_P_IPV6 = 0x0003, 0x86DD
+_BPF_PROGRAM, _BPF_NAME, _BPF_FLAGS, _BPF_NUMBER = 6, 7, 8, 11
+_DIRECT_ACTION = 1  # what the program returns is what happens
+_ONLY = 1  # the handle of a filter that is alone with its priority
 _KIND, _OPTIONS = 1, 2  # TCA_KIND, TCA_OPTIONS, and the same for an action
 _U32_SELECTOR, _U32_ACTION = 5, 7
 _MIRRED_PARAMETERS = 2
 _TERMINAL = 1
 _STOLEN, _EGRESS_REDIRECT = 4, 1
+
+
+class Hook(IntEnum):
+    """Where on a device filters hang."""
+
+    IN = 0xFFFFFFF2
+    OUT = 0xFFFFFFF3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +57,31 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A filter that is installed; `priority` is its name on its device."""
+    """A filter that is installed; `priority` is its name on its device.
+
+    Attributes:
+        protocol: as in Ethernet's header; 3 for all.
+        program: the kernel's number of the program that it runs; 0 without one.
+    """
 
     priority: int
     kind: str
+    protocol: int = _ETH_P_IPV6
+    program: int = 0
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Read the body of NEW_FILTER."""
         *_, information = _TCMSG.unpack_from(body)
-        return cls(priority=information >> 16, kind=_kind(body))
+        attributes = parse_attributes(body[_TCMSG.size :])
+        options = parse_attributes(attributes.get(_OPTIONS, b""))
+        kind = _kind(body)
+        return cls(
+            priority=information >> 16,
+            kind=kind,
+            protocol=ntohs(information & 0xFFFF),
+            program=integer(options.get(_BPF_NUMBER)) if kind == "bpf" else 0,
+        )
 
 
 def emit_clsact(index: int) -> bytes:
@@ -84,10 +108,26 @@ def emit_redirect(index: int, priority: int, match: Match, target: int) -> bytes
     )
 
 
-def emit_filters(index: int, priority: int = 0) -> bytes:
+def emit_program(index: int, hook: Hook, priority: int, program: int, name: str) -> bytes:
+    """Return the body that has a program, by its descriptor, look at all packets."""
+    options = (
+        emit_attribute(_BPF_PROGRAM, uint32(program))
+        + emit_attribute(_BPF_NAME, name.encode() + b"\0")
+        + emit_attribute(_BPF_FLAGS, uint32(_DIRECT_ACTION))
+    )
+    return (
+        _TCMSG.pack(0, index, _ONLY, hook, priority << 16 | htons(_ETH_P_ALL))
+        + emit_attribute(_KIND, b"bpf\0")
+        + emit_attribute(_OPTIONS, options)
+    )
+
+
+def emit_filters(
+    index: int, priority: int = 0, *, hook: Hook = Hook.IN, protocol: int = _ETH_P_IPV6
+) -> bytes:
     """Return the body that removes the filters of a priority, or dumps them all."""
-    information = priority << 16 | htons(_ETH_P_IPV6) if priority else 0
-    return _TCMSG.pack(0, index, 0, _INGRESS, information)
+    information = priority << 16 | htons(protocol) if priority else 0
+    return _TCMSG.pack(0, index, 0, hook, information)
 
 
 def is_clsact(body: bytes, index: int) -> bool:
