@@ -88,6 +88,11 @@ class DataPlane:
         if self._acceleration is not None:
             self._acceleration.attach(interface, self._journal)
 
+    def attach_entry(self) -> None:
+        """Do so where tunnel packets have come in by way of the device; OSError if refused."""
+        if self._acceleration is not None:
+            self._acceleration.attach_entry(self._journal)
+
     def listen(self, drops: Drops, now: Callable[[], float]) -> None:
         """Take in what the fast path says of drops."""
         if self._acceleration is None:

@@ -8,6 +8,7 @@ route.
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from ipaddress import IPv6Address
 from random import SystemRandom
 from time import time
@@ -192,6 +193,8 @@ class HomeAgentService:
         """Do what is due every second."""
         self._collect()
         self._forwarder.expire(self._driver.now)
+        with suppress(OSError):  # that interface has gone; there is still the device
+            self._data_plane.attach_entry()
 
     def _collect(self) -> None:
         table, now = self._forwarder.table, self._driver.now

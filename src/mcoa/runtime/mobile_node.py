@@ -346,6 +346,12 @@ class MobileNodeService:
             return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
         return self._uplinks[path.link].mtu
 
+    def _next_hop(self, link: str) -> bytes:
+        """Return who takes tunnel packets on a link; empty where that is to be looked up."""
+        state = self._states[link]
+        is_near = any(self._agent in each.prefix for each in state.addresses)
+        return b"" if is_near or state.gateway is None else state.gateway.packed
+
     def _uplink_lost(self, error: OSError) -> None:
         self._events.log.warning("uplink-socket-lost", reason=str(error))
 
@@ -435,6 +441,7 @@ class MobileNodeService:
                 link=path.link,
                 home=path.home,
                 device=self._states[path.link].index,
+                next_hop=self._next_hop(path.link),
             )
             for path in usable
         )
@@ -472,6 +479,7 @@ class MobileNodeService:
                 link=path.link,
                 direct_only=True,
                 device=self._states[path.link].index,
+                next_hop=self._next_hop(path.link),
             )
             for path in self.engine.visited_paths()
         )

@@ -11,6 +11,7 @@ from mcoa.runtime.fast_path.maps import Maps, Programs, Sizes
 from mcoa.runtime.fast_path.shapes import Shapes
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.rtnetlink import Link
 from mcoa.runtime.traffic_control import Hook
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import IngressFilters, IngressHook
@@ -34,6 +35,7 @@ class Acceleration:
         self._maps = maps
         self._programs = programs
         self._netlink = netlink
+        self._entries: set[int] = set()
         self._dropped = maps.dropped()
         self.is_attended = False
 
@@ -74,8 +76,21 @@ class Acceleration:
     def attach(self, interface: str, journal: Journal) -> None:
         """Take packets that come in by an interface; once more does no harm."""
         link = self._netlink.link(interface)
-        if link is None:
+        if link is not None:
+            self._attach(link, journal)
+
+    def attach_entry(self, journal: Journal) -> None:
+        """Take tunnel packets where they come in, not only where routing sends them."""
+        entry = self._maps.entry()
+        if entry in self._entries or not entry:
             return
+        self._entries.add(entry)
+        for link in self._netlink.links():
+            if link.index == entry:
+                self._attach(link, journal)
+
+    def _attach(self, link: Link, journal: Journal) -> None:
+        interface = link.name
         if not ingress.has_hook(link.index, self._netlink):
             journal.record(IngressHook(device=interface))
         journal.record(IngressFilters(device=interface, first=PRIORITY, last=PRIORITY))

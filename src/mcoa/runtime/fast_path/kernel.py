@@ -81,7 +81,7 @@ class KernelFastPath:
         self._by_key: dict[bytes, int] = {}
         self._by_flow: dict[Flow, list[int]] = {}
         self._seen: list[int] = []
-        self._left_ways = {
+        self._left_ways: dict[bytes, int] = {
             key: NUMBER.unpack(value)[0] for key, value in maps.entrances.items()
         }
         self._left_flows = self._read_flows()

@@ -51,8 +51,9 @@ class Reason(IntEnum):
     CONGESTION = 1
 
 
-SETTINGS: Final = Struct("=IIII16s")
-WAY: Final = Struct("=III2s2s16s16s16s5Q")
+SETTINGS: Final = Struct("=IIII16sII")
+ENTRY_AT: Final = 32  # in the settings
+WAY: Final = Struct("=III2s2s16s16s16s16s5Q")
 FLOW: Final = Struct("=IIQQQ")
 FLOW_KEY: Final = Struct("=16s16s2s2sBBxx")
 ENTRANCE: Final = Struct("=16s16s16sH2s")
@@ -75,6 +76,7 @@ class Way:
         room: octets of the largest packet before its new header; 0 for no use.
         device: index of the interface; 0 where the routing tables say.
         frame: Ethernet's header, for Form.FRAME.
+        next_hop: on the device; `::` to have it looked up.
     """
 
     form: Form
@@ -85,6 +87,7 @@ class Way:
     source_port: int = 0
     destination_port: int = 0
     frame: bytes = b""
+    next_hop: bytes = _NOBODY
 
     def emit(self) -> bytes:
         """Return all of the entry; its counters are zero."""
@@ -97,6 +100,7 @@ class Way:
             self.source,
             self.destination,
             self.frame,
+            self.next_hop,
             *(0, 0, 0, 0, 0),
         )
 
@@ -128,7 +132,7 @@ class Settings:
 
     def emit(self) -> bytes:
         """Return the entry."""
-        return SETTINGS.pack(self.role, self.device, self.partial, LAYOUT, self.address)
+        return SETTINGS.pack(self.role, self.device, self.partial, LAYOUT, self.address, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Final, Self
 from mcoa.runtime.fast_path.layout import (
     DROP,
     ENTRANCE,
+    ENTRY_AT,
     FLOW,
     FLOW_KEY,
     HOME,
@@ -144,6 +145,10 @@ class Maps:
     def attend(self, programs: Programs) -> None:
         """Take the packets that the programs do not know, for as long as this process lives."""
         self._attended.set(_FIRST, NUMBER.pack(programs.leave_it))
+
+    def entry(self) -> int:
+        """Return the index of an interface by which tunnel packets come in; 0 if unknown."""
+        return int(NUMBER.unpack_from(self.settings.octets, ENTRY_AT)[0])
 
     def dropped(self) -> dict[Reason, int]:
         """Return how many packets the programs have dropped, by reason."""

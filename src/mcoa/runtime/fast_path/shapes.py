@@ -132,6 +132,7 @@ class MobileNodeShapes:
             form=Form.TUNNEL,
             room=path.mtu - TUNNEL_OVERHEAD,
             device=path.device,
+            next_hop=path.next_hop or bytes(16),
             source=path.care_of_address,
             destination=self.home_agent,
         )

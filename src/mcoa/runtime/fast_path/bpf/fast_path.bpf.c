@@ -25,6 +25,8 @@ int from_device(struct __sk_buff *skb)
 	    is_same_address(&header.daddr, settings->address)) {
 		if (header.nexthdr != IPPROTO_IPV6)
 			return LEAVE_IT;
+		/* Next time it could be taken there, and spare a round through the kernel. */
+		settings->entry = skb->ingress_ifindex;
 		return from_ipv6_tunnel(skb, settings, 0, &header);
 	}
 	return outbound(skb, settings, &header);

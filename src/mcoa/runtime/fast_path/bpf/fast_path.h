@@ -64,6 +64,8 @@ struct settings {
 	__u32 partial;		/* not everything that is bound stands in the maps */
 	__u32 layout;		/* LAYOUT of the daemon that wrote all this */
 	__u8 address[16];	/* of the home agent that this node is */
+	__u32 entry;		/* where a tunnel packet came in that was taken at the device */
+	__u32 unused;
 };
 
 /* The addresses of IPv4 stand as IPv4-mapped ones. */
@@ -76,6 +78,7 @@ struct way {
 	__u8 source[16];
 	__u8 destination[16];
 	__u8 frame[16];		/* destination, source and type, for FORM_FRAME */
+	__u8 next_hop[16];	/* on the device; ::, to have it looked up */
 	__u64 packets_out;
 	__u64 octets_out;
 	__u64 packets_in;

@@ -63,7 +63,7 @@ static __always_inline enum verdict judge(struct __sk_buff *skb, const struct en
 		    !may_be_forwarded((void *)key->destination))
 			return UP;
 	}
-	way->heard_ns = bpf_ktime_get_ns();
+	way->heard_ns = bpf_ktime_get_coarse_ns();
 	add(&way->packets_in, packets);
 	add(&way->octets_in, length);
 	return PASS;
@@ -240,6 +240,8 @@ static __always_inline int inbound(struct __sk_buff *skb, __u32 at)
 		return from_udp(skb, settings, at);
 	if (skb->protocol != bpf_htons(ETH_P_IPV6) ||
 	    bpf_skb_load_bytes(skb, at, &outer, sizeof(outer)) || !is_ipv6(&outer))
+		return LEAVE_IT;
+	if (settings->role == ROLE_HOME_AGENT && !is_same_address(&outer.daddr, settings->address))
 		return LEAVE_IT;
 	switch (outer.nexthdr) {
 	case IPPROTO_IPV6:

@@ -122,23 +122,28 @@ static __always_inline int add_extension(struct __sk_buff *skb, const struct ipv
 	return bpf_skb_store_bytes(skb, 0, &header, sizeof(header), 0);
 }
 
-static __always_inline int send_frame(struct __sk_buff *skb, const struct way *way)
-{
-	if (bpf_skb_change_head(skb, ETH_HLEN, 0) ||
-	    bpf_skb_store_bytes(skb, 0, way->frame, ETH_HLEN, 0))
-		return TC_ACT_SHOT;
-	return bpf_redirect(way->device, 0);
-}
+/* Where a packet leaves, and to whom. */
+struct exit {
+	__u32 device;
+	bool is_resolved;	/* the frame is complete; else there may be a next hop */
+	bool has_next_hop;
+	struct ethhdr frame;
+	struct bpf_redir_neigh next;
+};
 
-/*
- * Send a packet out of the device of its way, to whoever is the next hop there.
- */
-static __always_inline int send_to_next_hop(struct __sk_buff *skb, __u32 device)
+static __always_inline int leave(struct __sk_buff *skb, struct exit *exit)
 {
 	/* A device of layer 3 leaves no room for the header of one of layer 2. */
 	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
 		return TC_ACT_SHOT;
-	return bpf_redirect_neigh(device, NULL, 0, 0);
+	if (exit->is_resolved) {
+		if (bpf_skb_store_bytes(skb, 0, &exit->frame, sizeof(exit->frame), 0))
+			return TC_ACT_SHOT;
+		return bpf_redirect(exit->device, 0);
+	}
+	if (exit->has_next_hop)
+		return bpf_redirect_neigh(exit->device, &exit->next, sizeof(exit->next), 0);
+	return bpf_redirect_neigh(exit->device, NULL, 0, 0);
 }
 
 static __always_inline __u32 overhead(const struct way *way)
@@ -160,7 +165,7 @@ static __always_inline __u32 overhead(const struct way *way)
  * there is none, or one that takes less than `size`: the kernel says so to the daemon's packet.
  */
 static __always_inline bool find_route(struct __sk_buff *skb, const struct way *way, __u32 size,
-				       __u32 *device, struct bpf_redir_neigh *next)
+				       struct exit *exit)
 {
 	struct bpf_fib_lookup fib = {};
 	long found;
@@ -174,9 +179,35 @@ static __always_inline bool find_route(struct __sk_buff *skb, const struct way *
 	found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return false;
-	*device = fib.ifindex;
-	next->nh_family = 10;
-	copy_address(next->ipv6_nh, fib.ipv6_dst);
+	exit->device = fib.ifindex;
+	exit->is_resolved = found == BPF_FIB_LKUP_RET_SUCCESS;
+	if (exit->is_resolved) {
+		__builtin_memcpy(exit->frame.h_dest, fib.dmac, ETH_ALEN);
+		__builtin_memcpy(exit->frame.h_source, fib.smac, ETH_ALEN);
+		exit->frame.h_proto = bpf_htons(ETH_P_IPV6);
+	}
+	exit->has_next_hop = true;
+	exit->next.nh_family = 10;
+	copy_address(exit->next.ipv6_nh, fib.ipv6_dst);
+	return true;
+}
+
+static __always_inline bool find_exit(struct __sk_buff *skb, const struct way *way, __u32 size,
+				      struct exit *exit)
+{
+	const __u64 *hop = (const void *)way->next_hop;
+
+	exit->device = way->device;
+	if (way->form == FORM_FRAME) {
+		exit->is_resolved = true;
+		__builtin_memcpy(&exit->frame, way->frame, sizeof(exit->frame));
+		return true;
+	}
+	if (!way->device)
+		return find_route(skb, way, size, exit);
+	exit->has_next_hop = hop[0] || hop[1];
+	exit->next.nh_family = 10;
+	copy_address(exit->next.ipv6_nh, way->next_hop);
 	return true;
 }
 
@@ -188,11 +219,10 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct ipv6hdr *
 {
 	__u64 packets = packets_in(skb);
 	__u64 octets = length + (packets - 1) * (segment - skb->gso_size);
-	struct bpf_redir_neigh next = {};
-	__u32 device = way->device;
+	struct exit exit = {};
 	int failed;
 
-	if (!device && !find_route(skb, way, segment + overhead(way), &device, &next))
+	if (!find_exit(skb, way, segment + overhead(way), &exit))
 		return LEAVE_IT;
 	switch (way->form) {
 	case FORM_FRAME:
@@ -215,13 +245,7 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct ipv6hdr *
 		return TC_ACT_SHOT;
 	add(&way->packets_out, packets);
 	add(&way->octets_out, octets);
-	if (way->form == FORM_FRAME)
-		return send_frame(skb, way);
-	if (way->device)
-		return send_to_next_hop(skb, device);
-	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
-		return TC_ACT_SHOT;
-	return bpf_redirect_neigh(device, &next, sizeof(next), 0);
+	return leave(skb, &exit);
 }
 
 /*
