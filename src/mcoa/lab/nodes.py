@@ -148,10 +148,16 @@ class NodesLike(Protocol):
 
 
 class Nodes:
-    """Home agent and mobile node as real daemons in their namespaces."""
+    """Home agent and mobile node as real daemons in their namespaces.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        network: where.
+        data_plane: their back end, as in a configuration file.
+    """
+
+    def __init__(self, network: Network, data_plane: str = "auto") -> None:
         self._network = network
+        self._data_plane = data_plane
         self._directory = network.namespaces.directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -184,7 +190,7 @@ class Nodes:
     def start(self, name: str, text: str) -> None:
         """Start a daemon, AGENT, NODE or PEER say, with a configuration file of this text."""
         path = self.configuration(name)
-        path.write_text(text, "utf-8")
+        path.write_text(f'dataplane = "{self._data_plane}"\n{text}', "utf-8")
         namespace = self._network[_PLACES[name]]
         with self.log(name).open("ab") as log:
             self._running[name] = self._network.namespaces.start(

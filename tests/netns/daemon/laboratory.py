@@ -101,13 +101,17 @@ class Laboratory:
 
 @contextmanager
 def laboratory(
-    topology: Topology | None = None, *, started: bool = True, at_home: AtHome = AtHome.BOTH
+    topology: Topology | None = None,
+    *,
+    started: bool = True,
+    at_home: AtHome = AtHome.BOTH,
+    data_plane: str = "auto",
 ) -> Iterator[Laboratory]:
     """Build everything, and take all of it away; with `started` both daemons agree."""
     with Namespaces() as namespaces:
         network = Network(namespaces, topology or Topology())
         with Wire(network) as wire:
-            built = Laboratory(network=network, nodes=Nodes(network), wire=wire)
+            built = Laboratory(network=network, nodes=Nodes(network, data_plane), wire=wire)
             network.wait_for_care_of_addresses()
             if started:
                 built.nodes.start_agent()

@@ -52,7 +52,8 @@ def test_a_killed_agent_serves_again_without_any_update(lab: Laboratory) -> None
     begun_s = time.time()
     lab.nodes.kill(AGENT)
     correspondent = lab.network[CORRESPONDENT]
-    assert not answers(correspondent, lab.topology.home_address, identifier=1, within_s=0.3)
+    # The kernel goes on without it.
+    assert answers(correspondent, lab.topology.home_address, identifier=1, within_s=0.3)
     lab.nodes.start_agent()
     with FlowTally(lab.mobile_node, LINKS) as tally:
         assert answers(correspondent, lab.topology.home_address, identifier=2)

@@ -52,7 +52,7 @@ static __always_inline __u32 spread(const struct flow_key *key)
 	__u32 sum = 0;
 
 #pragma unroll
-	for (int i = 0; i < sizeof(*key) / sizeof(*words); i++)
+	for (__u32 i = 0; i < sizeof(*key) / sizeof(*words); i++)
 		sum = (sum ^ words[i]) * 0x9e3779b1;
 	return sum >> 16;
 }

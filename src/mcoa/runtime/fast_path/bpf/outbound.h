@@ -62,7 +62,7 @@ static __always_inline __u16 ipv4_checksum(const struct iphdr *header)
 	__u32 sum = 0;
 
 #pragma unroll
-	for (int i = 0; i < sizeof(*header) / sizeof(*words); i++)
+	for (__u32 i = 0; i < sizeof(*header) / sizeof(*words); i++)
 		sum += words[i];
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
