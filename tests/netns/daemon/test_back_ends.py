@@ -13,7 +13,7 @@ from mcoa.lab.meters.launch import start_echo, start_stream, start_stream_server
 from mcoa.lab.meters.stream import Order
 from mcoa.lab.namespaces import Namespace
 from mcoa.lab.nodes import AGENT, NODE
-from mcoa.lab.topology import CORRESPONDENT
+from mcoa.lab.topology import CORE, CORRESPONDENT
 from mcoa.wire.checksum import internet_checksum
 from netns.daemon.laboratory import Laboratory, laboratory, until
 from netns.daemon.packets import send, tunnelled
@@ -159,7 +159,7 @@ def in_tunnel(lab: Laboratory, inner: bytes, ecn: int) -> bytes:
 def test_congestion_marks_come_out_of_the_tunnel(lab: Laboratory, up: Sniffer) -> None:
     inner = mobile(lab, 7004, first_octets=0x6000_0000 | ECT_0 << 20)
     expect(up, lab.mobile_node, inner, 7004)
-    for arrived in expect(up, lab.mobile_node, in_tunnel(lab, inner, CE), 7004):
+    for arrived in expect(up, lab.network[CORE], in_tunnel(lab, inner, CE), 7004):
         assert arrived[1] >> 4 & 3 == CE
         assert arrived[8:] == inner[8:]
 
@@ -170,7 +170,7 @@ def test_a_mark_that_cannot_be_told_drops_the_packet(lab: Laboratory, up: Sniffe
     expect(up, lab.mobile_node, inner, 7005)
     before = lab.counter(AGENT, reason)
     for _ in range(PACKETS):
-        send(lab.mobile_node, in_tunnel(lab, inner, CE))
+        send(lab.network[CORE], in_tunnel(lab, inner, CE))
     until(lambda: lab.counter(AGENT, reason) == before + PACKETS, "the drops are counted")
     assert not up.wait(lambda each: b"\x1b\x5d" in each[40:], within_s=0.1)
 
@@ -224,7 +224,7 @@ def test_a_stranger_cannot_send_as_the_mobile_node(lab: Laboratory, up: Sniffer)
     expect(up, lab.mobile_node, inner, 7009)
     reason = "dropped: outer source is not registered for the inner source"
     before = lab.counter(AGENT, reason)
-    core = lab.network["core"]
+    core = lab.network[CORE]
     stranger = IPv6Address("2001:db8:a::bad")
     for _ in range(PACKETS):
         send(core, tunnelled(stranger, lab.topology.home_agent, inner))
@@ -251,11 +251,8 @@ def test_tcp_goes_both_ways_with_right_checksums(lab: Laboratory) -> None:
     for meter in meters:
         for flow in meter.result().flows:
             assert flow.error is None
-            assert flow.octets_between(0.5, 2.0) > 100_000
+            assert flow.octets > 100_000
     for namespace in (lab.mobile_node, lab.network[CORRESPONDENT]):
-        lines = namespace.call(lambda: open("/proc/thread-self/net/netstat").read())  # noqa: PTH123, SIM115
-        names, values = (line.split() for line in lines.splitlines()[:2])
-        assert values[names.index("TCPAbortOnData")].isdigit()
         snmp = namespace.call(lambda: open("/proc/thread-self/net/snmp").read())  # noqa: PTH123, SIM115
         heads, figures = [
             line.split() for line in snmp.splitlines() if line.startswith("Tcp:")

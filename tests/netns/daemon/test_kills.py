@@ -23,7 +23,7 @@ from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.registry import UpdateFlag
 from netns.daemon import forks
 from netns.daemon.churn import ACCESS, BIDS, Churn, open_access
-from netns.daemon.laboratory import Laboratory, answers, laboratory
+from netns.daemon.laboratory import Laboratory, answers, laboratory, until
 
 pytestmark = pytest.mark.netns
 
@@ -58,7 +58,7 @@ def test_a_killed_agent_serves_again_without_any_update(lab: Laboratory) -> None
     with FlowTally(lab.mobile_node, LINKS) as tally:
         assert answers(correspondent, lab.topology.home_address, identifier=2)
         assert tally.counts().carriers_of(Flow.echo(2), "down")
-    assert lab.cache() == before
+    until(lambda: lab.cache() == before, "the agent has its bindings again")
     assert answers(lab.mobile_node, lab.topology.correspondent, identifier=3)
     updates = [
         message
