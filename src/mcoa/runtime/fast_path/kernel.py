@@ -166,7 +166,7 @@ class KernelFastPath:
         if not self._left_flows:
             return
         for bid, numbers in self._numbers.get(home_address, {}).items():
-            for number in numbers:
+            for number in filter(None, numbers):
                 for key, index in self._left_flows.pop(number, ()):
                     self._adopt_flow(table, home_address, bid, (key, index, number), now)
 
