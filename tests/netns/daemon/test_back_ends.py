@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Iterator
 from ipaddress import IPv6Address
+from pathlib import Path
 
 import pytest
 
@@ -253,7 +254,7 @@ def test_tcp_goes_both_ways_with_right_checksums(lab: Laboratory) -> None:
             assert flow.error is None
             assert flow.octets > 100_000
     for namespace in (lab.mobile_node, lab.network[CORRESPONDENT]):
-        snmp = namespace.call(lambda: open("/proc/thread-self/net/snmp").read())  # noqa: PTH123, SIM115
+        snmp = namespace.call(Path("/proc/thread-self/net/snmp").read_text)
         heads, figures = [
             line.split() for line in snmp.splitlines() if line.startswith("Tcp:")
         ]

@@ -13,6 +13,8 @@ from random import Random
 import pytest
 
 from mcoa.lab.flows import FlowTally
+from mcoa.lab.meters.launch import start_echo, start_stream, start_stream_server
+from mcoa.lab.meters.stream import Order
 from mcoa.lab.namespaces import Namespaces
 from mcoa.lab.nodes import AGENT, NODE, agent_configuration
 from mcoa.lab.sightings import Flow
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.netns
 
 LINKS = ("lte", "wifi", "sat")
 KILLS = 100
+PORT = 5201
 STARTED_S = 10.0
 
 
@@ -66,6 +69,45 @@ def test_a_killed_agent_serves_again_without_any_update(lab: Laboratory) -> None
         if isinstance(message, BindingUpdate)
     ]
     assert updates == []
+
+
+def test_no_packet_is_lost_while_daemons_are_killed_and_start_again(lab: Laboratory) -> None:
+    lab.until_registered()
+    names = lab.network.namespaces
+    start_stream_server(names, lab.network[CORRESPONDENT], PORT)
+    order = Order(
+        host=str(lab.topology.correspondent),
+        port=PORT,
+        first_port=22_000,
+        flows=3,
+        duration_s=9.0,
+        upward=True,
+        pacing_mbit_s=2.0,
+    )
+    transfers = start_stream(names, lab.mobile_node, order)
+    train = start_echo(
+        names,
+        lab.mobile_node,
+        str(lab.topology.correspondent),
+        identifier=11,
+        interval_s=0.005,
+        duration_s=9.0,
+    )
+    time.sleep(1.0)
+    with FlowTally(lab.mobile_node, LINKS) as tally:
+        for name, start in ((AGENT, lab.nodes.start_agent), (NODE, lab.nodes.start_node)):
+            lab.nodes.kill(name)
+            time.sleep(0.7)
+            start()
+            until(lambda: lab.status(name), f"the {name} is there again")  # noqa: B023
+            lab.until_registered()
+        time.sleep(0.5)
+        for way in ("up", "down"):
+            assert len(tally.counts().carriers_of(Flow.echo(11), way)) == 1
+    assert train.result().lost == 0
+    for flow in transfers.result().flows:
+        assert flow.error is None
+        assert flow.longest_gap() < 0.2
 
 
 @pytest.mark.requirement("S5.9-01", "S5.9-02")
