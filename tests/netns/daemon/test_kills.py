@@ -107,7 +107,9 @@ def test_no_packet_is_lost_while_daemons_are_killed_and_start_again(lab: Laborat
     assert train.result().lost == 0
     for flow in transfers.result().flows:
         assert flow.error is None
-        assert flow.longest_gap() < 0.2
+        begun_s = flow.marks[0][0]
+        # Its end is another matter: what was written into the socket is still on its way.
+        assert all(length < 0.2 for start, length in flow.gaps if start < begun_s + 8.5)
 
 
 @pytest.mark.requirement("S5.9-01", "S5.9-02")
