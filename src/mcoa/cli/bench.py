@@ -2,13 +2,17 @@
 
 import json
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import click
 from rich.console import Console
 
+from mcoa.lab.bench import dataplane as forwarding
+from mcoa.lab.bench import signalling as transactions
+from mcoa.lab.bench.dataplane_result import DataplaneResult
+from mcoa.lab.bench.dataplane_view import show_dataplane
 from mcoa.lab.bench.result import SignallingResult
-from mcoa.lab.bench.signalling import FULL, QUICK, Measured, Plan, measure
 from mcoa.lab.bench.view import ProgressView, show_result
 from mcoa.lab.ground import (
     GroundKind,
@@ -34,16 +38,9 @@ def signalling(quick: bool, as_json: bool) -> ExitCode:
     Everything is measured side by side with a yardstick, in turn and in one run. A million
     bindings take about a gigabyte of memory.
     """
-    ground = find_ground()
-    if ground.kind is GroundKind.SIMULATION:
-        raise CommandError(f"there is no ground for this benchmark here: {ground.reason}")
-    if must_enter_user_namespace(ground):
-        enter_user_namespace([sys.executable, "-m", "mcoa", *sys.argv[1:]])
-    try:
-        with terminable():
-            result = _run(QUICK if quick else FULL)
-    except LabError as error:
-        raise CommandError(str(error)) from None
+    _prepare()
+    with _failures_said(), terminable():
+        result = _run_signalling(transactions.QUICK if quick else transactions.FULL)
     if as_json:
         click.echo(json.dumps(result.to_object()))
     else:
@@ -51,11 +48,56 @@ def signalling(quick: bool, as_json: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def _run(plan: Plan) -> SignallingResult:
+@bench.command()
+@click.option("--quick", is_flag=True, help="Fewer and shorter rounds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def dataplane(quick: bool, as_json: bool) -> ExitCode:
+    """Measure forwarding: TCP and small packets, by both back ends and by the kernel alone.
+
+    Plain forwarding, the kernel's own tunnels, the fast path and the daemon alone take turns in
+    networks of namespaces, over the same number of hops.
+    """
+    _prepare()
+    with _failures_said(), terminable():
+        result = _run_forwarding(forwarding.QUICK if quick else forwarding.FULL)
+    if as_json:
+        click.echo(json.dumps(result.to_object()))
+    else:
+        show_dataplane(result, Console())
+    return ExitCode.OK
+
+
+def _prepare() -> None:
+    ground = find_ground()
+    if ground.kind is GroundKind.SIMULATION:
+        raise CommandError(f"there is no ground for this benchmark here: {ground.reason}")
+    if must_enter_user_namespace(ground):
+        enter_user_namespace([sys.executable, "-m", "mcoa", *sys.argv[1:]])
+
+
+@contextmanager
+def _failures_said() -> Iterator[None]:
+    try:
+        yield
+    except LabError as error:
+        raise CommandError(str(error)) from None
+
+
+def _run_signalling(plan: transactions.Plan) -> SignallingResult:
     view = ProgressView(Console(stderr=True))
-    with closing(measure(plan)) as events, view.open():
+    with closing(transactions.measure(plan)) as events, view.open():
         for event in events:
             view.show(event)
-            if isinstance(event, Measured):
+            if isinstance(event, transactions.Measured):
+                return event.result
+    raise LabError("the benchmark ended without a result")
+
+
+def _run_forwarding(plan: forwarding.Plan) -> DataplaneResult:
+    view = ProgressView(Console(stderr=True))
+    with closing(forwarding.measure(plan)) as events, view.open():
+        for event in events:
+            view.show(event)
+            if isinstance(event, forwarding.Measured):
                 return event.result
     raise LabError("the benchmark ended without a result")

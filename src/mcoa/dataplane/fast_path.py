@@ -49,8 +49,8 @@ class FastPath(Protocol):
         """Forget a flow."""
         ...
 
-    def forget(self, peer: bytes) -> None:
-        """Forget how the packets with a peer look."""
+    def forget(self, far_end: bytes) -> None:
+        """Forget how the packets to and from a far end look."""
         ...
 
 
@@ -74,5 +74,5 @@ class NoFastPath:
     def remove(self, flow: Flow) -> None:
         """Do nothing."""
 
-    def forget(self, peer: bytes) -> None:
+    def forget(self, far_end: bytes) -> None:
         """Do nothing."""

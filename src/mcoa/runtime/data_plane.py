@@ -122,7 +122,7 @@ class DataPlane:
     def collect(
         self, now: float, drops: Drops, carried: Callable[[Flow, bytes], object]
     ) -> None:
-        """Take in what the fast path did since the last time; `carried` gets flows and peers."""
+        """Take in what the fast path did since the last time; `carried` gets flows and far ends."""
         if self._acceleration is None:
             return
         if now >= self._finish_at_s:

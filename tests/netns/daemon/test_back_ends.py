@@ -184,7 +184,9 @@ def test_extension_headers_travel(lab: Laboratory, up: Sniffer) -> None:
 
 
 def test_fragments_follow_their_first(lab: Laboratory, up: Sniffer) -> None:
-    links = {each.name: Sniffer(lab.network[each.router], "radio") for each in lab.topology.links}
+    links = {
+        each.name: Sniffer(lab.network[each.router], "radio") for each in lab.topology.links
+    }
     ways = set()
     for identification in range(PACKETS):
         payload = bytes(1000)
@@ -202,7 +204,9 @@ def test_fragments_follow_their_first(lab: Laboratory, up: Sniffer) -> None:
         each.close()
 
 
-def test_an_error_about_a_packet_comes_back(lab: Laboratory, up: Sniffer, down: Sniffer) -> None:
+def test_an_error_about_a_packet_comes_back(
+    lab: Laboratory, up: Sniffer, down: Sniffer
+) -> None:
     sent = mobile(lab, 9)  # where nobody listens
     expect(up, lab.mobile_node, sent, 9)
     errors = down.wait(lambda each: each[6] == ICMPV6 and each[40] == 1)
@@ -255,9 +259,7 @@ def test_tcp_goes_both_ways_with_right_checksums(lab: Laboratory) -> None:
             assert flow.octets > 100_000
     for namespace in (lab.mobile_node, lab.network[CORRESPONDENT]):
         snmp = namespace.call(Path("/proc/thread-self/net/snmp").read_text)
-        heads, figures = [
-            line.split() for line in snmp.splitlines() if line.startswith("Tcp:")
-        ]
+        heads, figures = [line.split() for line in snmp.splitlines() if line.startswith("Tcp:")]
         assert figures[heads.index("InCsumErrors")] == "0"
 
 

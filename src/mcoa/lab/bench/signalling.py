@@ -14,6 +14,7 @@ from mcoa.lab.bench.echo import compile_c_echo
 from mcoa.lab.bench.figures import Contender, Contest
 from mcoa.lab.bench.launch import Agent
 from mcoa.lab.bench.population import BIDS
+from mcoa.lab.bench.progress import Advanced, Began
 from mcoa.lab.bench.result import SignallingResult
 from mcoa.lab.namespaces import Namespaces
 
@@ -40,21 +41,6 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(rounds=5, messages=1000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
-    """A part of the benchmark begins."""
-
-    title: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advanced:
-    """Rounds of this part are done."""
-
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

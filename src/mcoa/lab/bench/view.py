@@ -8,8 +8,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from mcoa.lab.bench.figures import Figures
+from mcoa.lab.bench.progress import Advanced, Began
 from mcoa.lab.bench.result import SignallingResult
-from mcoa.lab.bench.signalling import Advanced, Began, Event
 
 
 class ProgressView:
@@ -38,8 +38,8 @@ class ProgressView:
         with self._bar:
             yield self
 
-    def show(self, event: Event) -> None:
-        """Show one event."""
+    def show(self, event: object) -> None:
+        """Show one event; those that say nothing of progress are passed over."""
         match event:
             case Began(title=title) if self._bar is None:
                 self._console.print(f"measuring: {title}", highlight=False)

@@ -113,8 +113,8 @@ class Acceleration:
 
     def collect(self, carried: Callable[[Flow, bytes], object]) -> dict[Reason, int]:
         """Take in what was carried; return the drops since the last time, by reason."""
-        for flow, peer in self.fast_path.collect():
-            carried(flow, peer)
+        for flow, far_end in self.fast_path.collect():
+            carried(flow, far_end)
         before, self._dropped = self._dropped, self._maps.dropped()
         return {reason: count - before[reason] for reason, count in self._dropped.items()}
 

@@ -54,15 +54,19 @@ class _Way:
 
 
 class _Entry:
-    """What packets of one shortcut lead to: one of the entries of a flow."""
+    """What packets of one shortcut lead to: one of the entries of a flow.
 
-    __slots__ = ("direct", "flow", "inbound", "key", "peer", "way")
+    Attributes:
+        far_end: where its packets go by the path, or come from.
+    """
+
+    __slots__ = ("direct", "far_end", "flow", "inbound", "key", "way")
 
     def __init__(self, flow: Flow, key: bytes, shortcut: bytes, *, inbound: bool) -> None:
         self.flow = flow
         self.key = key
         self.inbound = inbound
-        self.peer = shortcut[2:18] if inbound else shortcut[18:34]
+        self.far_end = shortcut[2:18] if inbound else shortcut[18:34]
         self.direct = False
         self.way = NO_WAY
 
@@ -152,10 +156,10 @@ class KernelFastPath:
         for index in self._by_flow.pop(flow, ()):
             self._forget_entry(index)
 
-    def forget(self, peer: bytes) -> None:
-        """Forget how the packets with a peer look."""
+    def forget(self, far_end: bytes) -> None:
+        """Forget how the packets to and from a far end look."""
         for index, entry in list(self._entries.items()):
-            if entry.peer == peer:
+            if entry.far_end == far_end:
                 self._by_flow[entry.flow].remove(index)
                 self._forget_entry(index)
 
@@ -188,7 +192,7 @@ class KernelFastPath:
     def collect(self) -> Iterator[tuple[Flow, bytes]]:
         """Take in what was carried since the last time; yield flows that had packets.
 
-        With each comes the peer, and it has been counted for its path.
+        With each comes its far end, and it has been counted for its path.
         """
         words = self._maps.flow_words[: self._high * _WORDS_OF_A_FLOW]
         seen = words[_SEEN_AT::_WORDS_OF_A_FLOW].tolist()
@@ -201,7 +205,7 @@ class KernelFastPath:
             entry = self._entries.get(index)
             if entry is not None:
                 states.update(dict.fromkeys(entry.flow.home.paths.values()))
-                yield entry.flow, entry.peer
+                yield entry.flow, entry.far_end
         for state in states:
             self._count(state)
 

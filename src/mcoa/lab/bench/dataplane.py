@@ -1,0 +1,106 @@
+"""The forwarding benchmark: our back ends beside plain forwarding and the kernel's tunnels."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Final
+
+from mcoa.lab.bench.dataplane_result import (
+    EBPF,
+    KERNEL_TUNNEL,
+    PLAIN,
+    USER_SPACE,
+    DataplaneResult,
+    Rates,
+)
+from mcoa.lab.bench.figures import Contest
+from mcoa.lab.bench.forwarding_network import KERNEL, OURS, ForwardingNetwork, Way
+from mcoa.lab.bench.forwarding_network import PLAIN as PLAIN_WAY
+from mcoa.lab.bench.progress import Advanced, Began
+from mcoa.lab.namespaces import LabError, Namespaces
+
+_OCTETS_TO_GIGABITS: Final = 8e-9
+ROUNDS: Final = ("up", "down", "flood")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        duration_s: of one round of one contender in one direction.
+    """
+
+    rounds: int = 9
+    duration_s: float = 1.0
+
+
+FULL = Plan()
+QUICK = Plan(rounds=5, duration_s=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """All is done."""
+
+    result: DataplaneResult
+
+
+Event = Began | Advanced | Measured
+
+
+def measure(plan: Plan) -> Generator[Event, None, None]:
+    """Run the benchmark; the last event carries the result.
+
+    Raises:
+        LabError: the network could not be built, or a round failed.
+    """
+    with Namespaces() as namespaces:
+        yield Began(title="building two networks with daemons")
+        ways, absent = _ways(namespaces)
+        contenders = {
+            f"{name} {what}": _round(network, what, way, plan.duration_s)
+            for what in ROUNDS
+            for name, (network, way) in ways.items()
+        }
+        contest = Contest(contenders, plan.rounds)
+        yield Began(title=", ".join(ways) + ", in turn")
+        for done, total in contest.run():
+            yield Advanced(done=done, total=total)
+        rates = {
+            name: Rates(
+                up_gbit_s=contest.result(f"{name} up"),
+                down_gbit_s=contest.result(f"{name} down"),
+                packets_per_s=contest.result(f"{name} flood"),
+            )
+            for name in ways
+        }
+        yield Measured(result=DataplaneResult(rates=rates, absent=absent))
+
+
+def _ways(
+    namespaces: Namespaces,
+) -> tuple[dict[str, tuple[ForwardingNetwork, Way]], dict[str, str]]:
+    """Return the ways there are, by name, and why others are not."""
+    absent: dict[str, str] = {}
+    first, second = ForwardingNetwork(namespaces, "1"), ForwardingNetwork(namespaces, "2")
+    ways = {PLAIN: (first, PLAIN_WAY)}
+    attempts: tuple[tuple[str, ForwardingNetwork, Way, Callable[[], None]], ...] = (
+        (KERNEL_TUNNEL, first, KERNEL, first.add_kernel_tunnel),
+        (EBPF, first, OURS, lambda: first.start_daemons("ebpf")),
+        (USER_SPACE, second, OURS, lambda: second.start_daemons("userspace")),
+    )
+    for name, network, way, prepare in attempts:
+        try:
+            prepare()
+        except LabError as error:
+            absent[name] = str(error)
+        else:
+            ways[name] = (network, way)
+    return ways, absent
+
+
+def _round(
+    network: ForwardingNetwork, what: str, way: Way, duration_s: float
+) -> Callable[[], float]:
+    unit = 1.0 if what == "flood" else _OCTETS_TO_GIGABITS
+    return lambda: network.measure(what, way, duration_s) * unit
