@@ -21,6 +21,7 @@ _COMMANDS = {
     "binding": ("mcoa.cli.binding", "End bindings of a mobile node, or send it elsewhere."),
     "run": ("mcoa.cli.run", "Run a node until it is stopped."),
     "check": ("mcoa.cli.check", "Check a configuration file, and change nothing."),
+    "doctor": ("mcoa.cli.doctor", "Say what works for a node, what does not, and what to do."),
     "init": ("mcoa.cli.init", "Print a commented configuration to begin with."),
     "cleanup": ("mcoa.cli.cleanup", "Take back what a daemon that died has left."),
     "decode": ("mcoa.cli.decode", "Say what the mobility messages of a capture mean."),
