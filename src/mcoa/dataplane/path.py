@@ -24,7 +24,7 @@ class Path:
         overhead: octets that the packets on the path have more than those of applications.
         direct_only: the path leads to correspondents alone; there is no tunnel.
         device: index of the interface that packets leave by; 0 where routing tables say.
-        next_hop: on that interface; empty to have it looked up.
+        frame: Ethernet's header to the router on that interface; empty to have it looked up.
     """
 
     bid: int
@@ -37,7 +37,7 @@ class Path:
     overhead: int = TUNNEL_OVERHEAD
     direct_only: bool = False
     device: int = 0
-    next_hop: bytes = b""
+    frame: bytes = b""
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:

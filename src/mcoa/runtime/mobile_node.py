@@ -43,7 +43,7 @@ from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
-from mcoa.runtime.fast_path.shapes import MobileNodeShapes
+from mcoa.runtime.fast_path.shapes import MobileNodeShapes, frame_to
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
@@ -346,11 +346,9 @@ class MobileNodeService:
             return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
         return self._uplinks[path.link].mtu
 
-    def _next_hop(self, link: str) -> bytes:
-        """Return who takes tunnel packets on a link; empty where that is to be looked up."""
+    def _frame_to_router(self, link: str) -> bytes:
         state = self._states[link]
-        is_near = any(self._agent in each.prefix for each in state.addresses)
-        return b"" if is_near or state.gateway is None else state.gateway.packed
+        return frame_to(state.gateway_mac or b"", state.mac)
 
     def _uplink_lost(self, error: OSError) -> None:
         self._events.log.warning("uplink-socket-lost", reason=str(error))
@@ -441,7 +439,7 @@ class MobileNodeService:
                 link=path.link,
                 home=path.home,
                 device=self._states[path.link].index,
-                next_hop=self._next_hop(path.link),
+                frame=self._frame_to_router(path.link),
             )
             for path in usable
         )
@@ -479,7 +477,7 @@ class MobileNodeService:
                 link=path.link,
                 direct_only=True,
                 device=self._states[path.link].index,
-                next_hop=self._next_hop(path.link),
+                frame=self._frame_to_router(path.link),
             )
             for path in self.engine.visited_paths()
         )

@@ -53,7 +53,7 @@ class Reason(IntEnum):
 
 SETTINGS: Final = Struct("=IIII16sII")
 ENTRY_AT: Final = 32  # in the settings
-WAY: Final = Struct("=III2s2s16s16s16s16s5Q")
+WAY: Final = Struct("=III2s2s16s16s16s5Q")
 FLOW: Final = Struct("=IIQQQ")
 FLOW_KEY: Final = Struct("=16s16s2s2sBBxx")
 ENTRANCE: Final = Struct("=16s16s16sH2s")
@@ -75,8 +75,7 @@ class Way:
     Attributes:
         room: octets of the largest packet before its new header; 0 for no use.
         device: index of the interface; 0 where the routing tables say.
-        frame: Ethernet's header, for Form.FRAME.
-        next_hop: on the device; `::` to have it looked up.
+        frame: Ethernet's header to whoever is next on the device; empty to have it looked up.
     """
 
     form: Form
@@ -87,7 +86,6 @@ class Way:
     source_port: int = 0
     destination_port: int = 0
     frame: bytes = b""
-    next_hop: bytes = _NOBODY
 
     def emit(self) -> bytes:
         """Return all of the entry; its counters are zero."""
@@ -100,7 +98,6 @@ class Way:
             self.source,
             self.destination,
             self.frame,
-            self.next_hop,
             *(0, 0, 0, 0, 0),
         )
 

@@ -11,6 +11,7 @@ from mcoa.dataplane.path import Path
 from mcoa.runtime.fast_path.layout import Entrance, FlowFlag, Role, Settings, Way
 
 _UDP_OVERHEAD = 28
+_MAC_OCTETS = 6
 _ETHERNET_IPV6 = b"\x86\xdd"
 
 OVERHEADS = {
@@ -22,6 +23,12 @@ OVERHEADS = {
     Form.ROUTING_HEADER: DIRECT_OVERHEAD,
 }
 """Octets that packets of a form have more than those of applications."""
+
+
+def frame_to(neighbour: bytes, own: bytes) -> bytes:
+    """Return Ethernet's header for IPv6 to a neighbour; empty where one of the two is unknown."""
+    is_ethernet = len(neighbour) == _MAC_OCTETS == len(own)
+    return neighbour + own + _ETHERNET_IPV6 if is_ethernet else b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +106,9 @@ class HomeAgentShapes:
         return None
 
     def _frame(self, path: Path) -> Shape | None:
-        own = self._own_mac()
-        if len(path.link_layer_address) != 6 or len(own) != 6 or not path.device:
+        frame = frame_to(path.link_layer_address, self._own_mac())
+        if not frame or not path.device:
             return None
-        frame = path.link_layer_address + own + _ETHERNET_IPV6
         way = Way(form=Form.FRAME, room=path.mtu, device=path.device, frame=frame)
         return Shape(way=way, entrance=None)
 
@@ -132,7 +138,7 @@ class MobileNodeShapes:
             form=Form.TUNNEL,
             room=path.mtu - TUNNEL_OVERHEAD,
             device=path.device,
-            next_hop=path.next_hop or bytes(16),
+            frame=path.frame,
             source=path.care_of_address,
             destination=self.home_agent,
         )
@@ -153,6 +159,7 @@ class MobileNodeShapes:
             form=Form.HOME_ADDRESS,
             room=path.mtu - DIRECT_OVERHEAD,
             device=path.device,
+            frame=path.frame,
             source=path.care_of_address,
         )
         entrance = Entrance(

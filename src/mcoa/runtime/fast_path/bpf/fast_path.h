@@ -77,8 +77,12 @@ struct way {
 	__be16 destination_port;
 	__u8 source[16];
 	__u8 destination[16];
-	__u8 frame[16];		/* destination, source and type, for FORM_FRAME */
-	__u8 next_hop[16];	/* on the device; ::, to have it looked up */
+	/*
+	 * Ethernet's header, to whoever is next on the device; zeros, to have it looked up. What
+	 * waits for a neighbour on a link that has just lost its carrier waits for seconds, and
+	 * TCP does not send again what it knows to wait in its own host.
+	 */
+	__u8 frame[16];
 	__u64 packets_out;
 	__u64 octets_out;
 	__u64 packets_in;

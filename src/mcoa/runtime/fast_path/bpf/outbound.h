@@ -125,19 +125,18 @@ static __always_inline int add_extension(struct __sk_buff *skb, const struct ipv
 /* Where a packet leaves, and to whom. */
 struct exit {
 	__u32 device;
-	bool is_resolved;	/* the frame is complete; else there may be a next hop */
+	bool has_frame;
 	bool has_next_hop;
-	struct ethhdr frame;
 	struct bpf_redir_neigh next;
 };
 
-static __always_inline int leave(struct __sk_buff *skb, struct exit *exit)
+static __always_inline int leave(struct __sk_buff *skb, const struct way *way, struct exit *exit)
 {
 	/* A device of layer 3 leaves no room for the header of one of layer 2. */
 	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
 		return TC_ACT_SHOT;
-	if (exit->is_resolved) {
-		if (bpf_skb_store_bytes(skb, 0, &exit->frame, sizeof(exit->frame), 0))
+	if (exit->has_frame) {
+		if (bpf_skb_store_bytes(skb, 0, way->frame, ETH_HLEN, 0))
 			return TC_ACT_SHOT;
 		return bpf_redirect(exit->device, 0);
 	}
@@ -180,34 +179,33 @@ static __always_inline bool find_route(struct __sk_buff *skb, const struct way *
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return false;
 	exit->device = fib.ifindex;
-	exit->is_resolved = found == BPF_FIB_LKUP_RET_SUCCESS;
-	if (exit->is_resolved) {
-		__builtin_memcpy(exit->frame.h_dest, fib.dmac, ETH_ALEN);
-		__builtin_memcpy(exit->frame.h_source, fib.smac, ETH_ALEN);
-		exit->frame.h_proto = bpf_htons(ETH_P_IPV6);
-	}
 	exit->has_next_hop = true;
 	exit->next.nh_family = 10;
 	copy_address(exit->next.ipv6_nh, fib.ipv6_dst);
 	return true;
 }
 
-static __always_inline bool find_exit(struct __sk_buff *skb, const struct way *way, __u32 size,
-				      struct exit *exit)
+/* What is in the network of our own address may be a neighbour of ours. */
+static __always_inline bool may_be_near(const struct way *way, const void *destination)
 {
-	const __u64 *hop = (const void *)way->next_hop;
+	const __u64 *ours = (const void *)way->source, *theirs = destination;
+
+	return *ours == *theirs;
+}
+
+static __always_inline bool find_exit(struct __sk_buff *skb, const struct ipv6hdr *inner,
+				      const struct way *way, __u32 size, struct exit *exit)
+{
+	const void *destination = way->destination;
 
 	exit->device = way->device;
-	if (way->form == FORM_FRAME) {
-		exit->is_resolved = true;
-		__builtin_memcpy(&exit->frame, way->frame, sizeof(exit->frame));
-		return true;
-	}
 	if (!way->device)
 		return find_route(skb, way, size, exit);
-	exit->has_next_hop = hop[0] || hop[1];
-	exit->next.nh_family = 10;
-	copy_address(exit->next.ipv6_nh, way->next_hop);
+	if (way->form == FORM_HOME_ADDRESS)
+		destination = &inner->daddr;
+	exit->has_frame = (way->frame[12] || way->frame[13]) &&
+			  (way->form == FORM_FRAME || way->form == FORM_UDP ||
+			   !may_be_near(way, destination));
 	return true;
 }
 
@@ -222,7 +220,7 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct ipv6hdr *
 	struct exit exit = {};
 	int failed;
 
-	if (!find_exit(skb, way, segment + overhead(way), &exit))
+	if (!find_exit(skb, inner, way, segment + overhead(way), &exit))
 		return LEAVE_IT;
 	switch (way->form) {
 	case FORM_FRAME:
@@ -245,7 +243,7 @@ static __always_inline int send_by(struct __sk_buff *skb, const struct ipv6hdr *
 		return TC_ACT_SHOT;
 	add(&way->packets_out, packets);
 	add(&way->octets_out, octets);
-	return leave(skb, &exit);
+	return leave(skb, way, &exit);
 }
 
 /*
