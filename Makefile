@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test setup packages lint types unit netns bench conformance clean
+.PHONY: demo test setup packages lint types unit netns bench fast-path conformance clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ netns: setup packages
 
 bench: setup
 	@$(BIN)/mcoa bench signalling $(ARGS)
+	@$(BIN)/mcoa bench dataplane $(ARGS)
+
+# The programs that run in the kernel; needed only after a change of their source.
+fast-path: packages
+	@scripts/fast-path
 
 # Which requirement is shown by which test: docs/conformance.md and conformance.json.
 conformance: setup packages

@@ -65,7 +65,7 @@ from mcoa.wire.messages import BindingError
 _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
 _USUAL_MTU = 1500
-_SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
+SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
 
@@ -127,7 +127,7 @@ class HomeAgentService:
             shapes=HomeAgentShapes(
                 configuration.home_agent.address.packed, lambda: self._home_link.state.mac
             ),
-            sizes=_SIZES,
+            sizes=SIZES,
             netlink=netlink,
             journal=journal,
             log=log,

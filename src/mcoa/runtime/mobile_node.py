@@ -152,7 +152,7 @@ class MobileNodeService:
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
         self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
         self._routing = Routing(configuration.device, netlink, journal)
-        self._journal = journal
+        self._journal, self._netlink = journal, netlink
         network = self.engine.policy.home_network
         self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
         self._home_finder = HomeFinder(
@@ -227,6 +227,7 @@ class MobileNodeService:
     def tick(self) -> None:
         """Do what is due every second."""
         self._collect()
+        self._look_after_routers()
         self._forwarder.expire(self._driver.now)
         if self._correspondent is not None:
             self._correspondent.forwarder.expire(self._driver.now)
@@ -236,6 +237,16 @@ class MobileNodeService:
         self._data_plane.collect(
             now, self._forwarder.drops, lambda flow, peer: carried(flow, peer, now)
         )
+
+    def _look_after_routers(self) -> None:
+        """Have the kernel ask for routers: packets of the fast path do not make it do so."""
+        home_address = self._configuration.mobile_node.home_address.packed
+        states = self._forwarder.table.states_of(home_address)
+        used = {state.path.link for state in states if state.active_flows}
+        for state in map(self._states.__getitem__, used):
+            if state.up and state.gateway is not None:
+                with suppress(OSError):
+                    self._netlink.use_neighbour(state.index, state.gateway)
 
     # Links.
 

@@ -9,6 +9,7 @@ import errno
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Self
 
@@ -153,6 +154,14 @@ class Netlink:
         """Return what devices know of neighbours; with PROXY, what they answer for."""
         bodies = self.dump(MessageType.GET_NEIGHBOUR, emit_neighbour_selector(flags))
         return [Neighbour.parse(body) for body in bodies if is_ipv6(body)]
+
+    def use_neighbour(self, index: int, address: IPv6Address) -> None:
+        """Have the kernel find out whether a neighbour is there, as for a packet to it.
+
+        One that the kernel has never heard of is left alone.
+        """
+        neighbour = Neighbour(index=index, address=address, flags=NeighbourFlag.USE)
+        self.request_unless_absent(neighbour.NEW, neighbour.emit())
 
     def request(
         self, kind: MessageType, body: bytes, flags: MessageFlag = MessageFlag.NONE

@@ -81,6 +81,7 @@ class NeighbourFlag(IntFlag):
     """Flags of a neighbour entry."""
 
     NONE = 0
+    USE = 0x01
     PROXY = 0x08
     ROUTER = 0x80
 

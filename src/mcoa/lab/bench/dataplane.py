@@ -1,5 +1,7 @@
 """The forwarding benchmark: our back ends beside plain forwarding and the kernel's tunnels."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,7 @@ from mcoa.lab.bench.figures import Contest
 from mcoa.lab.bench.forwarding_network import KERNEL, OURS, ForwardingNetwork, Way
 from mcoa.lab.bench.forwarding_network import PLAIN as PLAIN_WAY
 from mcoa.lab.bench.progress import Advanced, Began
+from mcoa.lab.bench.scale import ScaleResult
 from mcoa.lab.namespaces import LabError, Namespaces
 
 _OCTETS_TO_GIGABITS: Final = 8e-9
@@ -28,10 +31,12 @@ class Plan:
 
     Attributes:
         duration_s: of one round of one contender in one direction.
+        bindings: that an agent installs.
     """
 
     rounds: int = 9
     duration_s: float = 1.0
+    bindings: int = 100_000
 
 
 FULL = Plan()
@@ -74,7 +79,9 @@ def measure(plan: Plan) -> Generator[Event, None, None]:
             )
             for name in ways
         }
-        yield Measured(result=DataplaneResult(rates=rates, absent=absent))
+        yield Began(title=f"an agent installs {plan.bindings:,} bindings")
+        scale = _scale(namespaces, plan.bindings)
+        yield Measured(result=DataplaneResult(rates=rates, absent=absent, scale=scale))
 
 
 def _ways(
@@ -97,6 +104,17 @@ def _ways(
         else:
             ways[name] = (network, way)
     return ways, absent
+
+
+def _scale(namespaces: Namespaces, bindings: int) -> ScaleResult:
+    command = [sys.executable, "-m", "mcoa.lab.bench.scale", str(bindings)]
+    program = namespaces.start(
+        namespaces.add("scale"), command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said, errors = program.communicate()
+    if program.returncode != 0:
+        raise LabError(f"no scale: {errors.decode().strip().rpartition(chr(10))[2]}")
+    return ScaleResult.from_json(said)
 
 
 def _round(

@@ -1,10 +1,11 @@
 """What the forwarding benchmark found, and how it is said."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from mcoa.lab.bench.figures import Figures
+from mcoa.lab.bench.scale import ScaleResult
 
 SCHEMA = "mcoa.bench.dataplane/1"
 
@@ -53,10 +54,12 @@ class DataplaneResult:
     Attributes:
         rates: by contender.
         absent: why others did not take part.
+        scale: what many bindings took.
     """
 
     rates: Mapping[str, Rates]
     absent: Mapping[str, str]
+    scale: ScaleResult
 
     def ratios(self) -> tuple[Ratio, ...]:
         """Return what it is all about; the value is None where one was absent."""
@@ -82,6 +85,7 @@ class DataplaneResult:
                 for name, rates in self.rates.items()
             },
             "absent": dict(self.absent),
+            "scale": {**asdict(self.scale), "install_s": self.scale.install_s},
         }
 
     def _ratio(self, name: str, figure: Figure, one: str, other: str, wanted: float) -> Ratio:

@@ -37,6 +37,14 @@ def show_dataplane(result: DataplaneResult, console: Console) -> None:
         for column in table.columns[1:]:
             column.justify = "right"
         console.print(table)
+    scale = result.scale
+    console.print(
+        f"{scale.bindings:,} bindings ({scale.data_plane}): installed in {scale.install_s:.1f} s,"
+        f" of which routes {scale.routes_s:.1f} s; a change takes {scale.update_us:.0f} µs;"
+        f" {scale.process_octets:,.0f} octets a binding in the daemon,"
+        f" {scale.kernel_octets:,.0f} in the kernel",
+        highlight=False,
+    )
     for name, why in result.absent.items():
         console.print(f"{name} is absent: {why}", highlight=False)
     console.print(

@@ -32,25 +32,42 @@ from mcoa.runtime.fast_path.maps import Maps
 from mcoa.runtime.fast_path.shapes import OVERHEADS, Shape, Shapes
 
 _NO_WAYS: Final = (NO_WAY, NO_WAY)
+_NO_ENTRIES: Final = frozenset[int]()
 _SEEN_AT: Final = 1  # in a flow, in words of eight octets
 _WORDS_OF_A_FLOW: Final = FLOW.size // 8
 
 
 class _Way:
-    """A way that is in use.
+    """A way that is in use; there may be hundreds of thousands.
 
     Attributes:
+        identity: what stands in the array, but for the room.
+        entrance: the key of its entrance; empty without one.
         counted: what its counters were when they were looked at last.
         entries: the numbers of the entries that lead here.
     """
 
-    __slots__ = ("counted", "entries", "key", "shape")
+    __slots__ = ("counted", "entrance", "entries", "form", "identity", "room")
 
-    def __init__(self, shape: Shape, key: bytes) -> None:
-        self.shape = shape
-        self.key = key
+    def __init__(self, shape: Shape, identity: bytes, entrance: bytes) -> None:
+        self.form = shape.way.form
+        self.room = shape.way.room
+        self.identity = identity
+        self.entrance = entrance
         self.counted = (0, 0, 0, 0)
-        self.entries: set[int] = set()
+        self.entries: set[int] | frozenset[int] = _NO_ENTRIES
+
+    def gain(self, index: int) -> None:
+        """Have another entry lead here."""
+        if isinstance(self.entries, set):
+            self.entries.add(index)
+        else:
+            self.entries = {index}
+
+    def lose(self, index: int) -> None:
+        """Have an entry lead here no more."""
+        if isinstance(self.entries, set):
+            self.entries.discard(index)
 
 
 class _Entry:
@@ -121,8 +138,8 @@ class KernelFastPath:
         numbers = self._numbers.get(state.home_address, {}).get(state.path.bid, _NO_WAYS)
         for number in numbers:
             if number:
-                form = self._ways[number].shape.way.form
-                self._set_room(number, max(state.outer_room - OVERHEADS[form], 0))
+                overhead = OVERHEADS[self._ways[number].form]
+                self._set_room(number, max(state.outer_room - overhead, 0))
 
     def add(self, flow: Flow, shortcut: bytes, *, inbound: bool, direct: bool) -> bool:
         """Carry packets of this shortcut() by the path of their flow."""
@@ -239,7 +256,7 @@ class KernelFastPath:
         self._entries[index], self._by_key[key] = entry, index
         self._by_flow.setdefault(flow, []).append(index)
         entry.way = number
-        self._ways[number].entries.add(index)
+        self._ways[number].gain(index)
 
     def _number(self, flow: Flow, *, direct: bool) -> int:
         ways = self._numbers.get(flow.home.address, {}).get(flow.path.path.bid, _NO_WAYS)
@@ -259,9 +276,10 @@ class KernelFastPath:
         if shape is None:
             return NO_WAY
         octets = shape.way.emit()
-        if old and _identity(octets) == self._ways[old].key:
-            if shape.way.room != self._ways[old].shape.way.room:
-                self._ways[old].shape = shape
+        identity = _identity(octets)
+        if old and identity == self._ways[old].identity:
+            if shape.way.room != self._ways[old].room:
+                self._ways[old].room = shape.way.room
                 self._set_room(old, shape.way.room)
             return old
         entrance = b"" if shape.entrance is None else shape.entrance.emit()
@@ -274,7 +292,7 @@ class KernelFastPath:
             self._write(number, octets)
         else:
             self._write(number, octets[: -WAY_COUNTERS.size])
-        self._ways[number] = _Way(shape, _identity(octets))
+        self._ways[number] = _Way(shape, identity, entrance)
         self._ways[number].counted = self._counters(number)
         if entrance:
             self._maps.entrances.set(entrance, NUMBER.pack(number))
@@ -284,11 +302,9 @@ class KernelFastPath:
     def _give_back(self, number: int, successor: int) -> None:
         way = self._ways.pop(number)
         self._set_room(number, 0)
-        if way.shape.entrance is not None:
-            entrance = way.shape.entrance.emit()
-            if self._entrances.get(entrance) == number:
-                del self._entrances[entrance]
-                self._maps.entrances.remove(entrance)
+        if self._entrances.get(way.entrance) == number:
+            del self._entrances[way.entrance]
+            self._maps.entrances.remove(way.entrance)
         for index in tuple(way.entries):
             self._lead(index, self._entries[index], successor)
         self._free_ways.append(number)
@@ -327,9 +343,9 @@ class KernelFastPath:
         self._maps.flow_numbers[at] = number
         before, after = self._ways.get(entry.way), self._ways.get(number)
         if before is not None:
-            before.entries.discard(index)
+            before.lose(index)
         if after is not None:
-            after.entries.add(index)
+            after.gain(index)
         entry.way = number
 
     def _forget_entry(self, index: int) -> None:
@@ -339,7 +355,7 @@ class KernelFastPath:
         self._maps.flows.remove(entry.key)
         way = self._ways.get(entry.way)
         if way is not None:
-            way.entries.discard(index)
+            way.lose(index)
         self._free_entries.append(index)
 
     def _write(self, number: int, octets: bytes) -> None:
