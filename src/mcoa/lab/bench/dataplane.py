@@ -60,7 +60,7 @@ def measure(plan: Plan) -> Generator[Event, None, None]:
         LabError: the network could not be built, or a round failed.
     """
     with Namespaces() as namespaces:
-        yield Began(title="building two networks with daemons")
+        yield Began(title="building networks, with daemons")
         ways, absent = _ways(namespaces)
         contenders = {
             f"{name} {what}": _round(network, what, way, plan.duration_s)
@@ -89,10 +89,10 @@ def _ways(
 ) -> tuple[dict[str, tuple[ForwardingNetwork, Way]], dict[str, str]]:
     """Return the ways there are, by name, and why others are not."""
     absent: dict[str, str] = {}
-    first, second = ForwardingNetwork(namespaces, "1"), ForwardingNetwork(namespaces, "2")
-    ways = {PLAIN: (first, PLAIN_WAY)}
+    bare, first, second = (ForwardingNetwork(namespaces, name) for name in ("0", "1", "2"))
+    ways = {PLAIN: (bare, PLAIN_WAY)}
     attempts: tuple[tuple[str, ForwardingNetwork, Way, Callable[[], None]], ...] = (
-        (KERNEL_TUNNEL, first, KERNEL, first.add_kernel_tunnel),
+        (KERNEL_TUNNEL, bare, KERNEL, bare.add_kernel_tunnel),
         (EBPF, first, OURS, lambda: first.start_daemons("ebpf")),
         (USER_SPACE, second, OURS, lambda: second.start_daemons("userspace")),
     )

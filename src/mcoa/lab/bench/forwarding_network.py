@@ -96,6 +96,7 @@ class ForwardingNetwork:
             f"route add {there} encap seg6 mode encap.red segs {_AGENT_END}"
             " via 2001:db8:a::1 dev uplink",
         )
+        self._router.ip(f"route add {_NODE_END}/128 via {CARE_OF}")
         self._agent.ip(
             f"route add {_AGENT_END}/128 encap seg6local action End.DT6 table main dev home",
             f"route add {back} encap seg6 mode encap.red segs {_NODE_END}"
