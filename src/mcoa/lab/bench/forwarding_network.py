@@ -92,7 +92,7 @@ class ForwardingNetwork:
         there, back = f"{CORRESPONDENT_BY_TUNNEL}/128", f"{TUNNELLED}/128"
         self._node.ip(
             f"address add {TUNNELLED}/64 dev uplink nodad",
-            f"route add {_NODE_END}/128 encap seg6local action End.DT6 table main dev uplink",
+            f"route add {_NODE_END}/128 encap seg6local action End.DT6 table local dev uplink",
             f"route add {there} encap seg6 mode encap.red segs {_AGENT_END}"
             " via 2001:db8:a::1 dev uplink",
         )
