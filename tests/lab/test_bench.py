@@ -25,8 +25,8 @@ from mcoa.lab.bench.population import (
     Population,
     care_of_address,
 )
+from mcoa.lab.bench.progress import Advanced, Began
 from mcoa.lab.bench.result import SignallingResult
-from mcoa.lab.bench.signalling import Advanced, Began
 from mcoa.lab.bench.view import ProgressView, show_result
 from mcoa.runtime.records import parse_record
 from mcoa.runtime.signalling import parse_signalling

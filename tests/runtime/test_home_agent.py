@@ -112,6 +112,7 @@ class Agent:
                 "role": "home-agent",
                 "name": "agent",
                 "security": "none",
+                "dataplane": "userspace",
                 "runtime_directory": str(directory),
                 "state_directory": str(directory),
                 "home-agent": {

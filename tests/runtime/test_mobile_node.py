@@ -66,6 +66,7 @@ class Node:
                 "role": "mobile-node",
                 "name": "node",
                 "security": "none",
+                "dataplane": "userspace",
                 "mobile-node": {"home_address": str(HOME), "home_agent": str(AGENT)},
                 "link": [{"name": "lte", "interface": "wwan0", "bid": 1}],
                 "correspondent": {} if is_correspondent else None,

@@ -27,6 +27,9 @@ def plan(configuration: Configuration) -> Iterator[str]:
     """Yield one line for each thing that would be set with the links as they are now."""
     device = configuration.device
     yield f"ip link add {device} type tun"
+    if configuration.dataplane != "userspace":
+        yield f"# where the fast path is possible: tc filters that run its programs, on {device}'s"
+        yield "# way out and on the way in of interfaces that mobile traffic comes in by"
     match configuration:
         case HomeAgentConfiguration():
             yield from _plan_agent(configuration)

@@ -26,8 +26,8 @@ _PLACES = """\
 # The network device that mcoa makes: what is routed to it travels over the mobile links.
 # device = "mip0"
 
-# What carries the packets: "ebpf", programs in the kernel; "userspace", the daemon alone; or
-# "auto", the kernel where it can be done. `mcoa doctor FILE` says which, and why.
+# What carries the packets: "ebpf", programs in the kernel; "userspace", the daemon alone;
+# or "auto", the kernel where it can be done. `mcoa doctor FILE` says which, and why.
 # dataplane = "auto"
 
 # Where the control socket lies, and where bindings survive a restart.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mcoa.lab.bench import dataplane
 from mcoa.lab.bench.agent import Order
 from mcoa.lab.bench.echo import compile_c_echo
 from mcoa.lab.bench.launch import Agent
@@ -48,6 +49,20 @@ def test_every_figure_is_there_and_nothing_stays(
     } <= numbers.keys()
     assert all(isinstance(value, int | float) and value > 0 for value in numbers.values())
     assert set(tmp_path.iterdir()) == left
+    assert remove_stale_runs() == []
+
+
+def test_every_way_of_forwarding_takes_part() -> None:
+    plan = dataplane.Plan(rounds=1, duration_s=0.2, bindings=300)
+    *_, last = dataplane.measure(plan)
+    assert isinstance(last, dataplane.Measured)
+    result = last.result
+    assert not result.absent
+    for rates in result.rates.values():
+        assert rates.tcp_gbit_s > 0
+        assert rates.packets_per_s.median > 0
+    assert all(ratio.value for ratio in result.ratios())
+    assert result.scale.data_plane == "ebpf"
     assert remove_stale_runs() == []
 
 
