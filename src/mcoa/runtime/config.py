@@ -63,9 +63,9 @@ def parse(text: str, *, file: str, default_name: str) -> Configuration:
     Raises:
         ConfigurationError: with all the problems of the text.
     """
-    text = text.replace("\r\n", "\n")
+    whole, text = text, text.replace("\r\n", "\n")
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(whole)  # it does the same, and only once
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError((syntax_problem(error, text, file),)) from None
     except RecursionError:
