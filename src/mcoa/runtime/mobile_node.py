@@ -6,14 +6,13 @@ forwarder, before anything is signalled.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
-from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
+from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
@@ -43,13 +42,15 @@ from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
-from mcoa.runtime.fast_path.shapes import MobileNodeShapes, frame_to
+from mcoa.runtime.fast_path.shapes import MobileNodeShapes
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
+from mcoa.runtime.link_switch import LinkSwitch
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.mobile_node_status import MobileNodeView
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.path_book import PathBook
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import Home, HomeWay, Routing, prepare_uplink
@@ -72,7 +73,6 @@ _IPV6_IN_IPV6 = 41
 _SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
 _MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
-_PATIENCE_S = 5.0  # for the other links, after the first one is registered
 _STOP_PATIENCE_S = 3.0
 _USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
@@ -163,10 +163,20 @@ class MobileNodeService:
             malformed=self._events.no_advertisement,
         )
         self._solicitor = Solicitor(settings.home_address)
-        self._paths: tuple[Path, ...] = ()
-        self._visited: tuple[Path, ...] = ()
         self._states: dict[str, LinkState] = {}
+        self._book = PathBook(
+            self.engine,
+            self._forwarder,
+            self._data_plane,
+            links=self._links,
+            states=self._states,
+            mtu=self._path_mtu,
+            events=self._events,
+        )
         self._began_s = self._driver.now
+        self._switch = LinkSwitch(
+            self._links, self._book, settle=self._settle_link, release=self._release_link
+        )
         self._watcher = LinkWatcher(
             {link.name: link.interface for link in configuration.links},
             self._link_changed,
@@ -214,6 +224,7 @@ class MobileNodeService:
         for undeliver in self._undeliver:
             undeliver()
         self._data_plane.close()
+        self._switch.close()
         self._driver.close()
         if self._correspondent is not None:
             self._correspondent.close()
@@ -240,10 +251,7 @@ class MobileNodeService:
 
     def _look_after_routers(self) -> None:
         """Have the kernel ask for routers: packets of the fast path do not make it do so."""
-        home_address = self._configuration.mobile_node.home_address.packed
-        states = self._forwarder.table.states_of(home_address)
-        used = {state.path.link for state in states if state.active_flows}
-        for state in map(self._states.__getitem__, used):
+        for state in map(self._states.__getitem__, self._book.active_links()):
             if state.up and state.gateway is not None:
                 with suppress(OSError):
                     self._netlink.use_neighbour(state.index, state.gateway)
@@ -269,16 +277,17 @@ class MobileNodeService:
         """Tell the engine what care-of addresses a link has; the home link has none."""
         uplink = self._uplinks[name]
         usable = state.up and state.default_route and not state.unreachable
-        usable &= name != self.engine.home_link
+        usable &= name != self.engine.home_link and not self._switch.is_withdrawn(name)
         addresses = state.care_of_addresses if usable else ()
         if addresses and not self._take_up(name, state):
             addresses = ()
         actions = self.engine.links_changed(name, addresses, self._driver.now)
         self._driver.run(actions)
         if not addresses:
-            uplink.close()
+            if not self._switch.is_withdrawn(name):
+                uplink.close()
             self._steer()
-        self._paths_changed(self.engine.paths())  # an MTU may be another
+        self._paths_changed()  # an MTU may be another
         # Routers say what they like, as often as they like; so do agents, further below.
         self._events.log.remote(
             "link-changed",
@@ -287,6 +296,14 @@ class MobileNodeService:
             up=state.up,
             addresses=" ".join(map(str, addresses)) or None,
         )
+
+    def _settle_link(self, link: str) -> None:
+        state = self._states.get(link)
+        if state is not None:
+            self._offer(link, state)
+
+    def _release_link(self, link: str) -> None:
+        self._uplinks[link].close()
 
     def _home_found(self, found: HomeFound | None) -> None:
         """Take in which link is the home link, and how to reach others on it."""
@@ -357,10 +374,6 @@ class MobileNodeService:
             return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
         return self._uplinks[path.link].mtu
 
-    def _frame_to_router(self, link: str) -> bytes:
-        state = self._states[link]
-        return frame_to(state.gateway_mac or b"", state.mac)
-
     def _uplink_lost(self, error: OSError) -> None:
         self._events.log.warning("uplink-socket-lost", reason=str(error))
 
@@ -406,7 +419,7 @@ class MobileNodeService:
                 case Send():
                     self._send(action)
                 case BindingsChanged():
-                    self._paths_changed(self.engine.paths())
+                    self._paths_changed()
                     self._at_home.settle(self.engine.presence)
                     self._steer()
                 case AgentChanged(home_agent=home_agent):
@@ -437,61 +450,9 @@ class MobileNodeService:
         self._shapes.home_agent = self._agent_octets
         self._forwarder.change_agent(self._agent_octets)
 
-    def _paths_changed(self, usable: tuple[UsablePath, ...]) -> None:
-        home_address = self._configuration.mobile_node.home_address
-        # Several addresses do not make a link quicker.
-        shares = Counter(path.link for path in usable)
-        paths = tuple(
-            Path(
-                bid=path.bid or 0,
-                care_of_address=path.care_of_address.packed,
-                weight=self._links[path.link].weight / shares[path.link],
-                mtu=self._path_mtu(path),
-                link=path.link,
-                home=path.home,
-                device=self._states[path.link].index,
-                frame=self._frame_to_router(path.link),
-            )
-            for path in usable
-        )
-        visited = self._visited_paths()
-        self._forwarder.direct = self.engine.optimization.direct()
-        if (paths, visited) == (self._paths, self._visited):
-            return
-        self._paths, self._visited = paths, visited
-        self._arrivals.bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
-        self._forwarder.table.replace(home_address.packed, paths)
-        self._forwarder.table.replace(DIRECT, visited)
-        self._take_over(home_address.packed, bool(paths))
-        self._events.log.remote(
-            "paths-changed",
-            level=Level.INFO,
-            paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
-        )
-
-    def _take_over(self, home_address: bytes, bound: bool) -> None:  # noqa: FBT001
-        """Carry on what a daemon before us left to the fast path, for as far as it is bound."""
-        now = self._driver.now
-        for each in (home_address, DIRECT):
-            self._data_plane.adopt(each, now)
-        if bound:
-            self._data_plane.attend(now, _PATIENCE_S)
-
-    def _visited_paths(self) -> tuple[Path, ...]:
-        """Return the paths to correspondents that are there while we are at home."""
-        return tuple(
-            Path(
-                bid=path.bid or 0,
-                care_of_address=path.care_of_address.packed,
-                weight=self._links[path.link].weight,
-                mtu=self._path_mtu(path),
-                link=path.link,
-                direct_only=True,
-                device=self._states[path.link].index,
-                frame=self._frame_to_router(path.link),
-            )
-            for path in self.engine.visited_paths()
-        )
+    def _paths_changed(self) -> None:
+        self._book.update(self._driver.now)
+        self._arrivals.bids = self._book.bids
 
     def _correspondent_used(self, peer: bytes) -> None:
         now = self._driver.now
@@ -508,8 +469,8 @@ class MobileNodeService:
     # Status.
 
     def commands(self) -> Mapping[str, Command]:
-        """Return what an operator may ask of a mobile node: nothing but its status."""
-        return {}
+        """Return what an operator may ask of a mobile node."""
+        return self._switch.table()
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
@@ -521,6 +482,7 @@ class MobileNodeService:
             snapshot=snapshot,
             states=self._states,
             mtus={name: self._mtu(name, state) for name, state in self._states.items()},
+            steps=self._switch.steps,
             now=self._driver.now,
         )
         status = view.status(

@@ -11,6 +11,7 @@ from mcoa.dataplane.counters import Snapshot
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
+from mcoa.runtime.link_switch import Step
 from mcoa.runtime.links import ABSENT_LINK, LinkState, describe_link
 from mcoa.runtime.status import (
     BindingLine,
@@ -26,13 +27,14 @@ _NO_AGENT = IPv6Address(0)  # while one is looked for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MobileNodeView:
-    """A mobile node at one moment; `states` and `mtus` are by the names of the links."""
+    """A mobile node at one moment; `states`, `mtus` and `steps` are by the names of the links."""
 
     configuration: MobileNodeConfiguration
     engine: MobileNode
     snapshot: Snapshot
     states: Mapping[str, LinkState]
     mtus: Mapping[str, int]
+    steps: Mapping[str, Step]
     now: float
 
     def status(
@@ -104,7 +106,7 @@ class MobileNodeView:
         return LinkStatus(
             name=link.name,
             interface=link.interface,
-            state="home" if is_home else describe_link(state),
+            state=self._word(link.name, state, is_home=is_home),
             bid=bound[0].bid or None if bound else link.bid,
             addresses=addresses,
             weight=link.weight,
@@ -114,6 +116,12 @@ class MobileNodeView:
             received_octets=sum(path.octets_in for path in paths),
             round_trip_s=next((each for each in round_trips if each is not None), None),
         )
+
+    def _word(self, link: str, state: LinkState, *, is_home: bool) -> str:
+        step = self.steps.get(link)
+        if step is not None:
+            return str(step)
+        return "home" if is_home else describe_link(state)
 
     def _warnings(self) -> tuple[str, ...]:
         engine = self.engine

@@ -1,0 +1,141 @@
+"""The paths of a mobile node: what the engine says can be used, as the forwarder is told it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
+from mcoa.dataplane.path import Path
+from mcoa.engine.mobile_node import MobileNode
+from mcoa.engine.usable_paths import UsablePath
+from mcoa.runtime.config_models import LinkSettings
+from mcoa.runtime.data_plane import DataPlane
+from mcoa.runtime.events import Events
+from mcoa.runtime.fast_path.shapes import frame_to
+from mcoa.runtime.links import LinkState
+from mcoa.runtime.log import Level
+
+_PATIENCE_S: Final = 5.0  # for the other links, after the first one is registered
+
+
+class PathBook:
+    """Keeps the forwarder's paths equal to the engine's.
+
+    Attributes:
+        bids: of all paths, by care-of address.
+    """
+
+    def __init__(
+        self,
+        engine: MobileNode,
+        forwarder: MobileNodeForwarder,
+        data_plane: DataPlane,
+        *,
+        links: Mapping[str, LinkSettings],
+        states: Mapping[str, LinkState],
+        mtu: Callable[[UsablePath], int],
+        events: Events,
+    ) -> None:
+        """Begin without paths.
+
+        Args:
+            engine: says which paths there are.
+            forwarder: is told.
+            data_plane: what carries its packets.
+            links: by name.
+            states: of the links, likewise; they change.
+            mtu: tells how large packets on a path may be; octets.
+            events: for the log.
+        """
+        self._engine = engine
+        self._forwarder = forwarder
+        self._table = forwarder.table
+        self._data_plane = data_plane
+        self._links = links
+        self._states = states
+        self._mtu = mtu
+        self._events = events
+        self._home_address: bytes = engine.policy.home_address.packed
+        self._paths: tuple[Path, ...] = ()
+        self._visited: tuple[Path, ...] = ()
+        self._returning: set[str] = set()
+        self.bids: dict[bytes, int] = {}
+
+    def update(self, now: float) -> None:
+        """Tell the forwarder of the paths as they are now."""
+        usable = self._engine.paths()
+        # Several addresses do not make a link quicker.
+        shares = Counter(path.link for path in usable)
+        paths = tuple(self._path(each, share=1 / shares[each.link]) for each in usable)
+        visited = tuple(self._path(each, direct_only=True) for each in self._visited_paths())
+        self._forwarder.direct = self._engine.optimization.direct()
+        if (paths, visited) == (self._paths, self._visited):
+            return
+        self._paths, self._visited = paths, visited
+        self.bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
+        for home_address, bound in ((self._home_address, paths), (DIRECT, visited)):
+            self._table.replace(home_address, bound)
+            self._data_plane.adopt(home_address, now)
+        if paths:
+            self._data_plane.attend(now, _PATIENCE_S)
+        self.take_back(now)
+        self._events.log.remote(
+            "paths-changed",
+            level=Level.INFO,
+            paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
+        )
+
+    def active_links(self) -> set[str]:
+        """Return the names of the links that have active flows."""
+        states = self._table.states_of(self._home_address)
+        return {state.path.link for state in states if state.active_flows}
+
+    # What an operator does with links.
+
+    def in_use(self) -> set[str]:
+        """Return the names of the links that carry packets of the home address."""
+        return {path.link for path in self._paths}
+
+    def drain(self, link: str) -> None:
+        """Move all flows off a link."""
+        for home_address, bid in self._bids_of(link):
+            self._table.path_down(home_address, bid)
+
+    def refill(self, link: str, now: float) -> None:
+        """Let flows use a link again, and have it take its share of them when it is bound."""
+        self._returning.add(link)
+        for home_address, bid in self._bids_of(link):
+            self._table.path_up(home_address, bid)
+        self.take_back(now)
+
+    def take_back(self, now: float) -> None:
+        """Give links that are bound again their share of the flows."""
+        back = self._returning & self.in_use()
+        if back:
+            self._returning -= back
+            self._table.rebalance(self._home_address, now)
+
+    def _bids_of(self, link: str) -> list[tuple[bytes, int]]:
+        bound = [(self._home_address, path) for path in self._paths]
+        bound += [(DIRECT, path) for path in self._visited]
+        return [(home_address, path.bid) for home_address, path in bound if path.link == link]
+
+    def _visited_paths(self) -> tuple[UsablePath, ...]:
+        """Return the paths to correspondents that are there while we are at home."""
+        return tuple(self._engine.visited_paths())
+
+    def _path(
+        self, usable: UsablePath, *, share: float = 1.0, direct_only: bool = False
+    ) -> Path:
+        state = self._states[usable.link]
+        return Path(
+            bid=usable.bid or 0,
+            care_of_address=usable.care_of_address.packed,
+            weight=self._links[usable.link].weight * share,
+            mtu=self._mtu(usable),
+            link=usable.link,
+            home=usable.home,
+            direct_only=direct_only,
+            device=state.index,
+            frame=frame_to(state.gateway_mac or b"", state.mac),
+        )
