@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from mcoa.cli.bench import bench
+from mcoa.lab.bench.aggregate import AggregateResult, Round, sentences
 from mcoa.lab.bench.dataplane_result import (
     EBPF,
     KERNEL_TUNNEL,
@@ -67,6 +68,20 @@ def test_the_table_says_what_is_wanted_and_what_is_absent() -> None:
     assert "0.90" in text
     assert "no such thing" in text
     assert "99,999 bindings (ebpf): installed in 2.0 s" in text
+
+
+def test_the_share_is_of_the_sum_of_the_single_links() -> None:
+    rounds = tuple(
+        Round(together=together, alone={"lte": 40.0, "wifi": 20.0, "sat": 40.0})
+        for together in (90.0, 96.0, 97.0)
+    )
+    result = AggregateResult(rounds={"unequal": rounds})
+    assert result.share("unequal") == 0.96
+    (sentence,) = sentences(result)
+    assert sentence.startswith("yes  three links of unequal rate carry 0.960")
+    fields = json.loads(json.dumps(result.to_object()))
+    assert fields["schema"] == "mcoa.bench.aggregate/1"
+    assert fields["shares"] == {"unequal": 0.96}
 
 
 def test_an_order_survives_the_command_line() -> None:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import click
 from rich.console import Console
 
+from mcoa.lab.bench import aggregate as aggregation
 from mcoa.lab.bench import dataplane as forwarding
 from mcoa.lab.bench import signalling as transactions
 from mcoa.lab.bench.dataplane_result import DataplaneResult
@@ -67,6 +68,25 @@ def dataplane(quick: bool, as_json: bool) -> ExitCode:
     return ExitCode.OK
 
 
+@bench.command()
+@click.option("--quick", is_flag=True, help="One short round.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def aggregate(quick: bool, as_json: bool) -> ExitCode:
+    """Measure what three links carry together, beside what each carries alone.
+
+    Once with links of equal rate and once of unequal rate, twelve TCP flows each time.
+    """
+    _prepare()
+    with _failures_said(), terminable():
+        result = _run_aggregation(aggregation.QUICK if quick else aggregation.FULL)
+    if as_json:
+        click.echo(json.dumps(result.to_object()))
+    else:
+        for sentence in aggregation.sentences(result):
+            click.echo(sentence)
+    return ExitCode.OK
+
+
 def _prepare() -> None:
     ground = find_ground()
     if ground.kind is GroundKind.SIMULATION:
@@ -99,5 +119,15 @@ def _run_forwarding(plan: forwarding.Plan) -> DataplaneResult:
         for event in events:
             view.show(event)
             if isinstance(event, forwarding.Measured):
+                return event.result
+    raise LabError("the benchmark ended without a result")
+
+
+def _run_aggregation(plan: aggregation.Plan) -> aggregation.AggregateResult:
+    view = ProgressView(Console(stderr=True))
+    with closing(aggregation.measure(plan)) as events, view.open():
+        for event in events:
+            view.show(event)
+            if isinstance(event, aggregation.Measured):
                 return event.result
     raise LabError("the benchmark ended without a result")
