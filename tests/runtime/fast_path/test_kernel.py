@@ -211,6 +211,26 @@ def test_a_daemon_goes_on_with_the_flows_of_a_dead_one() -> None:
     check(bed)
 
 
+def test_what_is_decided_before_a_path_is_bound_again_stands() -> None:
+    dead = Bed.made()
+    dead.table.replace(HOMES[0], (path(1), path(2)))
+    dead.sent(HOMES[0], 5000)
+    dead.sent(HOMES[0], 5001)
+    assert dead.down(HOMES[0], 5001) == (Form.TUNNEL, USUAL_ROOM, care_of(2))
+    bed = Bed.made(dead.maps)
+    bed.table.replace(HOMES[0], (path(1),))
+    bed.fast_path.adopt(bed.table, HOMES[0], 1.0)
+    bed.sent(HOMES[0], 5001)  # it was too large, say
+    bed.table.replace(HOMES[0], (path(1), path(2)))
+    bed.fast_path.adopt(bed.table, HOMES[0], 2.0)
+    bed.fast_path.finish()
+    assert bed.down(HOMES[0], 5001) == (Form.TUNNEL, USUAL_ROOM, care_of(1))
+    check(bed)
+    bed.table.expire(1000.0)
+    assert not bed.maps.flows.entries
+    check(bed)
+
+
 def test_a_mobile_nodes_packets_are_of_two_forms() -> None:
     maps = MemoryMaps()
     table = ForwardingTable(follows_inbound=False)

@@ -245,6 +245,9 @@ class KernelFastPath:
         now: float,
     ) -> None:
         key, index, number = found
+        if key in self._by_key:  # a packet of it came up meanwhile, and was decided about
+            self._free_entries.append(index)
+            return
         shortcut, direction = parse_flow_key(key)
         flow = table.take_over(home_address, key_of_shortcut(shortcut), bid, now)
         if flow is None:
@@ -252,11 +255,10 @@ class KernelFastPath:
             self._free_entries.append(index)
             return
         entry = _Entry(flow, key, shortcut, inbound=direction is Direction.INBOUND)
-        entry.direct = self._number(flow, direct=True) == number
+        entry.direct = self._numbers[home_address][bid][1] == number
         self._entries[index], self._by_key[key] = entry, index
         self._by_flow.setdefault(flow, []).append(index)
-        entry.way = number
-        self._ways[number].gain(index)
+        self._lead(index, entry, self._number(flow, direct=entry.direct))
 
     def _number(self, flow: Flow, *, direct: bool) -> int:
         ways = self._numbers.get(flow.home.address, {}).get(flow.path.path.bid, _NO_WAYS)
