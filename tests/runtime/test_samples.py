@@ -17,12 +17,18 @@ from mcoa.runtime.config import (
     MobileNodeSettings,
     parse,
 )
+from mcoa.runtime.config_rules import RuleSettings
 from mcoa.runtime.samples import Role, sample
 
 ROLES = get_args(Role)
 MODELS: dict[Role, tuple[type[BaseModel], ...]] = {
     "home-agent": (HomeAgentConfiguration, HomeAgentSettings),
-    "mobile-node": (MobileNodeConfiguration, MobileNodeSettings, LinkSettings),
+    "mobile-node": (
+        MobileNodeConfiguration,
+        MobileNodeSettings,
+        LinkSettings,
+        RuleSettings,
+    ),
     "correspondent": (CorrespondentConfiguration, CorrespondentSettings),
 }
 
@@ -33,7 +39,7 @@ def read(text: str) -> Configuration:
 
 def with_all_keys(role: Role) -> str:
     """Return the sample with its optional keys switched on."""
-    return re.sub(r"^# (?=[a-z_]+ = |\[[a-z]+\]$)", "", sample(role), flags=re.MULTILINE)
+    return re.sub(r"^# (?=[a-z_]+ = |\[+[a-z]+\]+$)", "", sample(role), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -58,7 +64,7 @@ def test_what_the_sample_shows_as_default_is_the_default(role: Role) -> None:
     # These have no fixed default, or none that could be written.
     examples = {"name", "mobile_nodes", "mtu", "home_prefix"}
     examples |= {"other_home_agents", "deprecated_prefixes", "correspondent"}
-    examples |= {"route_optimization", "no_route_optimization"}
+    examples |= {"route_optimization", "no_route_optimization", "rules"}
     default, shown = read(sample(role)), read(with_all_keys(role))
     differing = {
         name

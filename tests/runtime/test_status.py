@@ -52,6 +52,7 @@ def test_every_key_of_the_schema_is_there_even_when_nothing_is_known() -> None:
         "bindings_total": 0,
         "links": [],
         "flows": {"total": 0, "moved": 0, "by_path": {}},
+        "rules": [],
         "counters": {},
         "warnings": [UNPROTECTED],
     }

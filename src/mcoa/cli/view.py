@@ -36,6 +36,7 @@ def render(status: Entry) -> str:
         _addresses(status),
         _bindings(status),
         _table(_LINK_COLUMNS, status.get("links") or ()),
+        _table(_RULE_COLUMNS, status.get("rules") or ()),
         _totals(status),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -185,6 +186,18 @@ def _last_status(entry: Entry) -> str:
     return str(phrase or ("" if status is None else status))
 
 
+def _carried(entry: Entry) -> str:
+    by_link = entry.get("by_link") or {}
+    return ", ".join(f"{count} {link}" for link, count in by_link.items())
+
+
+_RULE_COLUMNS: tuple[Column, ...] = (
+    ("RULE", _text("name")),
+    ("HOW", _text("how")),
+    ("USE", lambda entry: ", ".join(entry.get("links") or ())),
+    ("FLOWS", _text("flows")),
+    ("NOW OVER", _carried),
+)
 _BINDING_COLUMNS: tuple[Column, ...] = (
     ("BID", _text("bid")),
     ("LINK", _text("link")),

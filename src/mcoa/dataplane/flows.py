@@ -1,12 +1,29 @@
 """Flows, the home address they belong to, and the order in which they were used."""
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Protocol
 
 from mcoa.dataplane.path import PathState
 
 #: A flow is looked at closely once in this time; in between, a packet only reads it.
 FRESH_S: Final = 1.0
+
+
+class FlowRule(Protocol):
+    """Which links flows choose from, and how."""
+
+    @property
+    def name(self) -> str:
+        """What a status calls it."""
+        ...
+
+    def pick(self, home: "Home") -> PathState | None:
+        """Return the path for a flow that has none yet; None for any other rule's choice."""
+        ...
+
+    def keeps(self, path: PathState, home: "Home") -> bool:
+        """Tell whether a flow may stay on its path."""
+        ...
 
 
 class Flow:
@@ -16,6 +33,7 @@ class Flow:
         fresh_until_s: until then nothing but the path's `room` needs to be checked.
         left: the path used before, as long as `moved_at_s` makes that interesting.
         counted: the flow is part of its path's `active_flows`.
+        rule: which links it chooses from, and how; None for any.
         outbound, inbound: the shortcuts that lead here.
         older, newer: neighbours in the order of use.
     """
@@ -32,6 +50,7 @@ class Flow:
         "older",
         "outbound",
         "path",
+        "rule",
         "touched_at_s",
     )
 
@@ -44,6 +63,7 @@ class Flow:
         self.touched_at_s = now
         self.fresh_until_s = now + FRESH_S
         self.counted = False
+        self.rule: FlowRule | None = None
         self.outbound: tuple[bytes, ...] = ()
         self.inbound: tuple[bytes, ...] = ()
         self.older: Flow | None = None

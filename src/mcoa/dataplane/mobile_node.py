@@ -34,6 +34,7 @@ from mcoa.dataplane.packet import (
     with_outer_ecn,
 )
 from mcoa.dataplane.path import Emit, PathState
+from mcoa.dataplane.rules import Rules
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.dataplane.tunnel import TunnelEntry
 
@@ -56,6 +57,7 @@ class MobileNodeForwarder:
     Attributes:
         table: the paths and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
+        rules: for flows, for the owner to set.
         used: told, once a second at most, to or from whom there are packets.
         suspected: told, likewise, from whom packets come by tunnel that has something bound.
     """
@@ -101,6 +103,7 @@ class MobileNodeForwarder:
         self._direct: Mapping[bytes, frozenset[bytes]] = {}
         self.used: Callable[[bytes], object] = _nobody
         self.suspected: Callable[[bytes], object] = _nobody
+        self.rules = Rules()
         self._told: dict[bytes, float] = {}
         self._outbound = table.outbound
         self._inbound = table.inbound
@@ -246,11 +249,12 @@ class MobileNodeForwarder:
             self.drops.count(DropReason.NOT_HOME_ADDRESS)
             return
         key, peer = self._classifier.key(packet), peer_of(packet)
+        rule = self.rules.rule_for(packet) if self.rules else None
         self._tell(peer, now)
-        path = self.table.route(self._home_address, key, now)
+        path = self.table.route(self._home_address, key, now, rule)
         if peer in self._direct:
             # At home, packets to a correspondent may use what nothing else does.
-            other = self.table.route(DIRECT, key, now) or path
+            other = self.table.route(DIRECT, key, now, rule) or path
             if (
                 other
                 and self._is_direct(packet, other)

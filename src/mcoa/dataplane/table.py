@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mcoa.dataplane.fast_path import FastPath, NoFastPath
-from mcoa.dataplane.flows import Flow, Home, Recency
+from mcoa.dataplane.flows import Flow, FlowRule, Home, Recency
 from mcoa.dataplane.path import Path, PathState
 
 __all__ = ["ForwardingTable", "Path"]
@@ -86,6 +86,11 @@ class ForwardingTable:
     def flow_count(self) -> int:
         """Flows remembered at present."""
         return len(self._recency)
+
+    def flows_of(self, home_address: bytes) -> Iterable[Flow]:
+        """Return the flows of a home address, to look at only."""
+        home = self._homes.get(home_address)
+        return home.flows.values() if home else ()
 
     def states_of(self, home_address: bytes) -> tuple[PathState, ...]:
         """Return the paths of a home address with their counters, bound ones first."""
@@ -180,9 +185,13 @@ class ForwardingTable:
         return state.path if state else None
 
     def route(
-        self, home_address: bytes, flow_key: bytes | None, now: float
+        self,
+        home_address: bytes,
+        flow_key: bytes | None,
+        now: float,
+        rule: FlowRule | None = None,
     ) -> PathState | None:
-        """Do as choose(), for a caller that counts packets."""
+        """Do as choose(), for a caller that counts packets, and has a rule for it perhaps."""
         home = self._home(home_address)
         if home is None or not home.paths:
             return None
@@ -191,9 +200,13 @@ class ForwardingTable:
             return home.most_recently_verified()
         flow = self._flow(home, flow_key, now)
         if flow is None:
-            return self._create(home, flow_key, self._pick(home, now), now).path
+            flow = self._create(home, flow_key, self._pick(home, now, rule), now)
+            flow.rule = rule
+            return flow.path
+        flow.rule = flow.rule or rule
         if not flow.path.live and (home.has_live_path or not flow.path.bound):
-            self._move(flow, self._pick(home, now), now)
+            self._move(flow, self._pick(home, now, rule), now)
+        self._obey(flow, now)
         self._touch(flow, now)
         return flow.path
 
@@ -271,7 +284,7 @@ class ForwardingTable:
         self._recency.settle(now)
         by_path: dict[int, list[Flow]] = {}
         for flow in home.flows.values():
-            if flow.counted and flow.path.live:
+            if flow.counted and flow.path.live and flow.rule is None:
                 by_path.setdefault(flow.path.path.bid, []).append(flow)
         moved = 0
         while by_path:
@@ -284,6 +297,12 @@ class ForwardingTable:
             by_path.setdefault(target.path.bid, []).append(flow)
             moved += 1
         return moved
+
+    def obey(self, home_address: bytes, now: float) -> None:
+        """Move flows to where their rules want them, now that paths have come or gone."""
+        home = self._home(home_address)
+        for flow in list(home.flows.values()) if home else ():
+            self._obey(flow, now)
 
     def expire(self, now: float, most: int = 1000) -> None:
         """Forget flows that were silent too long, at most `most` at a time.
@@ -328,8 +347,11 @@ class ForwardingTable:
             state.path.care_of_address: state for state in home.paths.values()
         }
 
-    def _pick(self, home: Home, now: float) -> PathState:
+    def _pick(self, home: Home, now: float, rule: FlowRule | None = None) -> PathState:
         self._recency.settle(now)
+        wanted = rule.pick(home) if rule else None
+        if wanted is not None:
+            return wanted
         return home.least_loaded() if self._spreads else home.most_recently_verified()
 
     def _flow(self, home: Home, key: bytes, now: float) -> Flow | None:
@@ -338,6 +360,13 @@ class ForwardingTable:
             self._remove(flow)
             return None
         return flow
+
+    def _obey(self, flow: Flow, now: float) -> None:
+        """Move a flow to where its rule wants it, if that can be."""
+        if flow.rule is not None and not flow.rule.keeps(flow.path, flow.home):
+            wanted = flow.rule.pick(flow.home)
+            if wanted is not None:
+                self._move(flow, wanted, now)
 
     def _move(self, flow: Flow, path: PathState, now: float) -> None:
         flow.move(path, now)

@@ -158,6 +158,31 @@ def _check_mobile_node(document: Table) -> Iterator[Finding]:
         yield from _check_not_the_device(document, path, link.get("interface"))
     for key, noun in (("name", "name"), ("interface", "interface"), ("bid", "BID")):
         yield from _check_repeats(tables, key, noun)
+    yield from _check_rules(document, [link.get("name") for link in tables])
+
+
+def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
+    rules = document.get("rule")
+    names: set[object] = set()
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if not isinstance(rule, dict):
+            continue
+        name, use = rule.get("name"), rule.get("use")
+        if isinstance(name, str) and name in names:
+            yield Finding(
+                path=("rule", index, "name"),
+                message=f"name: {as_written(name)} is taken by an earlier rule",
+                hint="every rule needs its own name",
+            )
+        names.add(name if isinstance(name, str) else None)
+        for place, link in enumerate(use if isinstance(use, list) else [use]):
+            if isinstance(link, str) and link not in links:
+                at: Path = ("rule", index, "use")
+                yield Finding(
+                    path=(*at, place) if isinstance(use, list) else at,
+                    message=f"use: there is no link {as_written(link)}",
+                    hint=f"the links of this file are: {', '.join(map(str, links))}",
+                )
 
 
 def _check_repeats(links: list[Table], key: str, noun: str) -> Iterator[Finding]:

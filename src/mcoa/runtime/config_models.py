@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mcoa.engine.policy import AtHome
+from mcoa.runtime.config_rules import RuleTables
 from mcoa.runtime.config_values import (
     Address,
     Addresses,
@@ -169,6 +170,7 @@ class MobileNodeConfiguration(_Node):
     links: Annotated[tuple[LinkSettings, ...], BeforeValidator(link_tables)] = Field(
         alias="link"
     )
+    rules: RuleTables = ()
     correspondent: CorrespondentSettings | None = None
 
 

@@ -17,6 +17,7 @@ from mcoa.runtime.config_models import (
     LinkSettings,
     MobileNodeSettings,
 )
+from mcoa.runtime.config_rules import RuleSettings
 from mcoa.runtime.config_values import SECURITY_MEANS, as_written
 from mcoa.runtime.findings import Finding, locate, problem_at
 from mcoa.runtime.problems import Problem
@@ -27,11 +28,13 @@ _TABLES: dict[str, type[BaseModel]] = {
     "mobile-node": MobileNodeSettings,
     "link": LinkSettings,
     "correspondent": CorrespondentSettings,
+    "rule": RuleSettings,
 }
 _TABLEMODELS = {
     "home-agent": "home-agent",
     "mobile-node": "mobile-node",
     "link": "mobile-node",
+    "rule": "mobile-node",
 }
 _EXAMPLES = {
     "address": 'address = "2001:db8:1::1"',
@@ -46,6 +49,7 @@ _EXAMPLES = {
     "home-agent": "a table [home-agent]",
     "mobile-node": "a table [mobile-node]",
     "link": "a table [[link]] for each uplink",
+    "use": 'use = ["lte", "wifi"]',
 }
 _UNQUOTED = re.compile(r"\s*[\w-]+\s*=\s*[^\s\"'\[{#]*[A-Za-z/:]")
 _ROLE_HINT = 'write role = "home-agent", role = "mobile-node" or role = "correspondent"'
@@ -145,8 +149,8 @@ def _finding(error: ErrorDetails, document: dict[str, object]) -> Finding:
 
 def _in_table(path: Path) -> str:
     match path:
-        case ("link", int(index), *_):
-            return f" in [[link]] number {index + 1}"
+        case ("link" | "rule" as table, int(index), *_):
+            return f" in [[{table}]] number {index + 1}"
         case (str(table), str(_)):
             return f" in [{table}]"
         case _:

@@ -50,7 +50,8 @@ def as_written(value: object) -> str:
             return str(value)
 
 
-def _text(value: object, hint: str) -> str:
+def quoted_text(value: object, hint: str) -> str:
+    """Return a text; the problem for anything else gets the hint."""
     if not isinstance(value, str):
         raise refusal(f"{as_written(value)} is not text in quotes", hint)
     return value
@@ -58,7 +59,7 @@ def _text(value: object, hint: str) -> str:
 
 def _name(value: object) -> str:
     hint = "use letters, digits, and . _ - inside; at most 32 characters"
-    text = _text(value, hint)
+    text = quoted_text(value, hint)
     if not _NAME.fullmatch(text):
         raise refusal(f"{as_written(value)} cannot be a name", hint)
     return text
@@ -66,7 +67,7 @@ def _name(value: object) -> str:
 
 def _interface(value: object) -> str:
     hint = 'write the name of a network interface, such as "wwan0"'
-    text = _text(value, hint)
+    text = quoted_text(value, hint)
     if not 0 < len(text.encode()) <= 15:
         raise refusal(f"{as_written(value)} is no interface name: 1 to 15 octets", hint)
     if text in {".", ".."} or re.search(r"[\s/:%]", text) or not text.isprintable():
@@ -75,7 +76,7 @@ def _interface(value: object) -> str:
 
 
 def _address(value: object) -> IPv6Address:
-    text = _text(value, _ADDRESS_HINT)
+    text = quoted_text(value, _ADDRESS_HINT)
     if "/" in text or "%" in text:
         hint = "write the address alone, without prefix length or zone"
         raise refusal(f"{as_written(value)} is not an IPv6 address", hint)
@@ -106,7 +107,7 @@ def _prefix(value: object) -> IPv6Network:
 
 
 def _any_prefix(value: object) -> IPv6Network:
-    text = _text(value, _PREFIX_HINT)
+    text = quoted_text(value, _PREFIX_HINT)
     if "/" not in text:
         raise refusal(f"{as_written(value)} has no prefix length", _PREFIX_HINT)
     try:
@@ -121,7 +122,7 @@ def _any_prefix(value: object) -> IPv6Network:
 
 def _directory(value: object) -> Path:
     hint = 'write an absolute path, such as "/run/mcoa"'
-    path = Path(_text(value, hint))
+    path = Path(quoted_text(value, hint))
     if not path.is_absolute():
         raise refusal(f"{as_written(value)} is not an absolute path", hint)
     return path
@@ -129,7 +130,7 @@ def _directory(value: object) -> Path:
 
 def _back_end(value: object) -> str:
     hint = 'write "auto", "ebpf" or "userspace"'
-    text = _text(value, hint)
+    text = quoted_text(value, hint)
     if text not in get_args(BackEnd):
         raise refusal(f"there is no data plane {as_written(value)}", hint)
     return text
@@ -144,7 +145,7 @@ def _flag(value: object) -> bool:
 
 def _lifetime(value: object) -> int:
     try:
-        seconds = parse_duration(_text(value, DURATION_HINT))
+        seconds = parse_duration(quoted_text(value, DURATION_HINT))
     except ValueError as error:
         raise refusal(str(error), DURATION_HINT) from None
     if not SHORTEST_LIFETIME_S <= seconds <= LONGEST_LIFETIME_S:
@@ -162,7 +163,7 @@ def _weight(value: object) -> float:
             weight = float(value)
         case _:
             try:
-                weight = parse_rate(_text(value, RATE_HINT))
+                weight = parse_rate(quoted_text(value, RATE_HINT))
             except ValueError as error:
                 raise refusal(str(error), RATE_HINT) from None
     if not (isfinite(weight) and 0 < weight <= HIGHEST_WEIGHT_MBIT_S):
@@ -197,7 +198,7 @@ def _security(value: object) -> str:
 def _at_home(value: object) -> AtHome:
     choices = ", ".join(f'"{each.value}"' for each in AtHome)
     hint = f"write one of {choices}"
-    text = _text(value, hint)
+    text = quoted_text(value, hint)
     if text not in {each.value for each in AtHome}:
         raise refusal(f"{as_written(value)} is none of the choices", hint)
     return AtHome(text)

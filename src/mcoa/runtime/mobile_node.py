@@ -32,6 +32,7 @@ from mcoa.runtime.arrivals import ICMPV6_TYPES, Arrivals
 from mcoa.runtime.at_home import AtHome
 from mcoa.runtime.capture import Capture, PacketTap, Redirect
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
+from mcoa.runtime.config_rules import rules_of
 from mcoa.runtime.control import Command
 from mcoa.runtime.correspondent_role import (
     AtHomeAddress,
@@ -115,6 +116,7 @@ class MobileNodeService:
             report=self._events.drop,
             rng=rng,
         )
+        self._forwarder.rules = rules_of(configuration.rules)
         self._forwarder.used = self._correspondent_used
         self._forwarder.suspected = self._correspondent_suspected
         self._shapes = MobileNodeShapes(settings.home_address.packed, self._agent_octets)
@@ -483,6 +485,9 @@ class MobileNodeService:
             states=self._states,
             mtus={name: self._mtu(name, state) for name, state in self._states.items()},
             steps=self._switch.steps,
+            flows=self._forwarder.table.flows_of(
+                self._configuration.mobile_node.home_address.packed
+            ),
             now=self._driver.now,
         )
         status = view.status(

@@ -1,13 +1,15 @@
 """What a view of a mobile node shows: engine, forwarder and links put into one status."""
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from math import inf
 
 from mcoa.binding.update_list import Registration
 from mcoa.dataplane.counters import Snapshot
+from mcoa.dataplane.flows import Flow
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
@@ -19,6 +21,7 @@ from mcoa.runtime.status import (
     FlowsStatus,
     LinkStatus,
     PeerStatus,
+    RuleStatus,
     Status,
 )
 
@@ -35,6 +38,7 @@ class MobileNodeView:
     states: Mapping[str, LinkState]
     mtus: Mapping[str, int]
     steps: Mapping[str, Step]
+    flows: Iterable[Flow]
     now: float
 
     def status(
@@ -56,6 +60,7 @@ class MobileNodeView:
             bindings=[self._binding(entry) for entry in self.engine.update_list],
             links=tuple(self._link(link) for link in configuration.links),
             flows=FlowsStatus(total=snapshot.flows, by_path=active),
+            rules=self._rules(),
             counters=counters,
             warnings=self._warnings(),
         )
@@ -115,6 +120,27 @@ class MobileNodeView:
             sent_octets=sum(path.octets_out for path in paths),
             received_octets=sum(path.octets_in for path in paths),
             round_trip_s=next((each for each in round_trips if each is not None), None),
+        )
+
+    def _rules(self) -> tuple[RuleStatus, ...]:
+        if not self.configuration.rules:
+            return ()
+        carried = Counter(
+            (flow.rule.name, flow.path.path.link)
+            for flow in self.flows
+            if flow.rule is not None
+        )
+        return tuple(
+            RuleStatus(
+                name=rule.name,
+                how=str(rule.how),
+                links=rule.use,
+                flows=sum(count for (name, _), count in carried.items() if name == rule.name),
+                by_link={
+                    link: count for (name, link), count in carried.items() if name == rule.name
+                },
+            )
+            for rule in self.configuration.rules
         )
 
     def _word(self, link: str, state: LinkState, *, is_home: bool) -> str:

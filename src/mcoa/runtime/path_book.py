@@ -76,6 +76,7 @@ class PathBook:
         for home_address, bound in ((self._home_address, paths), (DIRECT, visited)):
             self._table.replace(home_address, bound)
             self._data_plane.adopt(home_address, now)
+            self._table.obey(home_address, now)
         if paths:
             self._data_plane.attend(now, _PATIENCE_S)
         self.take_back(now)
@@ -106,6 +107,7 @@ class PathBook:
         self._returning.add(link)
         for home_address, bid in self._bids_of(link):
             self._table.path_up(home_address, bid)
+            self._table.obey(home_address, now)
         self.take_back(now)
 
     def take_back(self, now: float) -> None:

@@ -185,6 +185,26 @@ interface = "wlan0"
 bid = 2
 weight = 20
 
+# Which links a class of flows uses. The first rule that matches decides; without one, new
+# flows are spread over all links by weight. Both directions of a flow follow.
+# [[rule]]
+# name = "calls"
+
+# The links, and how: "stick" takes the first one that is there, and comes back to it;
+# "spread" takes the least loaded one. While none of them is there, any other link does.
+# use = ["lte", "wifi"]
+# how = "stick"
+
+# What packets of this node have to be like; what is absent matches all. Prefixes and ports
+# of the far end, own ports, "tcp", "udp", "icmpv6", "esp", "sctp" or numbers, values of the
+# differentiated services field (0 to 63), and flow labels. Each may be one value or a list.
+# to = ["2001:db8:2::/64"]
+# port = [443, "8000-8099"]
+# own_port = "5000-5999"
+# protocol = ["udp", "tcp"]
+# dscp = [46, 34]
+# flow_label = [74565]
+
 # Be a correspondent too, for mobile nodes of any home agent: the keys of the table are
 # those of `mcoa init correspondent`, but for interfaces.
 # [correspondent]

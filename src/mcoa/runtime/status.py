@@ -6,7 +6,7 @@ to a thousandth), sizes octets, and nothing in it is secret. Keys may be added w
 never renamed or given another meaning:
 
     schema, version, role, name, security, pid, uptime_s, device, data_plane,
-    home_addresses, peers, bindings, bindings_total, links, flows, counters, warnings
+    home_addresses, peers, bindings, bindings_total, links, flows, rules, counters, warnings
 
 `security` is "none" where signalling is not protected; every view has to say so loudly.
 """
@@ -126,6 +126,24 @@ class FlowsStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStatus:
+    """A rule for flows, and what became of it.
+
+    Attributes:
+        how: "stick" or "spread".
+        links: that its flows choose from.
+        flows: that have this rule now.
+        by_link: those flows by the link that carries them.
+    """
+
+    name: str
+    how: str
+    links: tuple[str, ...]
+    flows: int = 0
+    by_link: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """All that a view of a node can show.
 
@@ -152,6 +170,7 @@ class Status:
     bindings_total: int | None = None
     links: tuple[LinkStatus, ...] = ()
     flows: FlowsStatus = field(default_factory=FlowsStatus)
+    rules: tuple[RuleStatus, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -188,7 +207,14 @@ def _plain(value: object) -> Any:
             return {str(name): _plain(item) for name, item in value.items()}
         case tuple() | list():
             return [_plain(item) for item in value]
-        case DeviceStatus() | PeerStatus() | BindingLine() | LinkStatus() | FlowsStatus():
+        case (
+            DeviceStatus()
+            | PeerStatus()
+            | BindingLine()
+            | LinkStatus()
+            | FlowsStatus()
+            | RuleStatus()
+        ):
             return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
         case _:
             raise ValueError(f"{type(value).__name__} has no place in a status")

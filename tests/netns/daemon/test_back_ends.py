@@ -278,5 +278,7 @@ def test_while_daemons_do_nothing_the_fast_path_loses_nothing(lab: Laboratory) -
     time.sleep(1.0)
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    lost = train.result().lost
-    assert (lost == 0) is (lab.status(NODE)["data_plane"] == "ebpf")
+    result = train.result()
+    is_fast = lab.status(NODE)["data_plane"] == "ebpf"
+    assert (result.longest_silence() < 0.5) is is_fast  # what waits in the device comes late
+    assert result.lost == 0 or not is_fast

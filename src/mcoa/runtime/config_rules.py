@@ -1,0 +1,133 @@
+"""The tables [[rule]] of a mobile node's file, and the rules that they make."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
+
+from mcoa.dataplane.rules import PROTOCOLS, Match, Rule, Rules, Verb
+from mcoa.runtime.config_values import (
+    AnyPrefix,
+    Name,
+    as_written,
+    items,
+    quoted_text,
+    refusal,
+    whole_number,
+)
+
+_RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_HIGHEST_PORT: Final = 0xFFFF
+_HIGHEST_OCTET: Final = 0xFF
+
+
+def _ports(value: object) -> range:
+    hint = 'write a port, such as 443, or ports, such as "8000-8099"'
+    if isinstance(value, int) and not isinstance(value, bool):
+        first = last = value
+    else:
+        found = _RANGE.fullmatch(quoted_text(value, hint))
+        if found is None:
+            raise refusal(f"{as_written(value)} is no port", hint)
+        first, last = int(found[1]), int(found[2] or found[1])
+    if not 0 <= first <= last <= _HIGHEST_PORT:
+        raise refusal(f"{as_written(value)} is out of range", f"ports are 0 to {_HIGHEST_PORT}")
+    return range(first, last + 1)
+
+
+def _protocol(value: object) -> int:
+    known = ", ".join(f'"{name}"' for name in PROTOCOLS)
+    hint = f"write one of {known}, or a number from 0 to {_HIGHEST_OCTET}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value <= _HIGHEST_OCTET:
+            raise refusal(f"{value} is out of range", hint)
+        return value
+    text = quoted_text(value, hint)
+    if text not in PROTOCOLS:
+        raise refusal(f"{as_written(value)} is no protocol known here", hint)
+    return PROTOCOLS[text]
+
+
+def _verb(value: object) -> Verb:
+    hint = "write one of " + ", ".join(f'"{each.value}"' for each in Verb)
+    text = quoted_text(value, hint)
+    if text not in {each.value for each in Verb}:
+        raise refusal(f"{as_written(value)} is none of the choices", hint)
+    return Verb(text)
+
+
+def _one_or_more(example: str) -> Callable[[object], tuple[object, ...]]:
+    """Return the check of a value that may stand alone or in a list."""
+    check = items(example)
+    return lambda value: check(value if isinstance(value, list) else [value])
+
+
+def _tables(value: object) -> tuple[object, ...]:
+    if isinstance(value, dict):
+        raise refusal("[rule] has single brackets", "write [[rule]], once for each rule")
+    if not isinstance(value, list):
+        raise refusal("rules are no tables", "write a table [[rule]] for each rule")
+    return tuple(value)
+
+
+_Ports = Annotated[InstanceOf[range], BeforeValidator(_ports)]
+_AllPorts = Annotated[tuple[_Ports, ...], BeforeValidator(_one_or_more('[443, "8000-8099"]'))]
+_Protocol = Annotated[int, BeforeValidator(_protocol)]
+_Protocols = Annotated[tuple[_Protocol, ...], BeforeValidator(_one_or_more('["udp", "tcp"]'))]
+_Dscp = Annotated[int, BeforeValidator(whole_number(0, 63))]
+_AllDscp = Annotated[tuple[_Dscp, ...], BeforeValidator(_one_or_more("[46]"))]
+_Label = Annotated[int, BeforeValidator(whole_number(0, 0xFFFFF))]
+_Labels = Annotated[tuple[_Label, ...], BeforeValidator(_one_or_more("[74565]"))]
+_Verb = Annotated[Verb, BeforeValidator(_verb)]
+_Links = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more('["lte", "wifi"]'))]
+_Prefixes = Annotated[
+    tuple[AnyPrefix, ...], BeforeValidator(_one_or_more('["2001:db8:2::/64"]'))
+]
+
+
+class RuleSettings(BaseModel):
+    """One [[rule]] of a mobile node; what is absent matches all.
+
+    Attributes:
+        use: names of links; the order counts for Verb.STICK.
+        to: where packets go.
+        port: of the far end.
+        own_port: of the mobile node.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Name
+    use: _Links
+    how: _Verb = Verb.STICK
+    to: _Prefixes = ()
+    port: _AllPorts = ()
+    own_port: _AllPorts = ()
+    protocol: _Protocols = ()
+    dscp: _AllDscp = ()
+    flow_label: _Labels = ()
+
+    def rule(self) -> Rule:
+        """Return it as the forwarder has it."""
+        return Rule(
+            name=self.name,
+            match=Match(
+                to=self.to,
+                ports=self.port,
+                own_ports=self.own_port,
+                protocols=frozenset(self.protocol),
+                dscp=frozenset(self.dscp),
+                flow_labels=frozenset(self.flow_label),
+            ),
+            verb=self.how,
+            links=self.use,
+        )
+
+
+RuleTables = Annotated[tuple[RuleSettings, ...], BeforeValidator(_tables), Field(alias="rule")]
+
+
+def rules_of(settings: Iterable[RuleSettings]) -> Rules:
+    """Return the rules of a file, in its order."""
+    return Rules([each.rule() for each in settings])
