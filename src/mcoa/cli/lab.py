@@ -82,6 +82,16 @@ def route_optimization(as_json: bool) -> ExitCode:
     return _prove(play, as_json=as_json)
 
 
+@lab.command()
+@click.option("--repeats", default=20, show_default=True, help="Of each fault.")
+@AS_JSON
+def failover(repeats: int, as_json: bool) -> ExitCode:
+    """Let links fail in five ways, again and again: how long is it silent, and what is lost?"""
+    from mcoa.lab.scenarios.failover import failover as play  # noqa: PLC0415
+
+    return _prove(lambda: play(repeats), as_json=as_json)
+
+
 def _prove(play: Callable[[], Iterator[ScenarioEvent]], *, as_json: bool) -> ExitCode:
     console = Console(stderr=as_json)
     ground = find_ground()

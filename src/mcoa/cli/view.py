@@ -23,6 +23,9 @@ _COLOURS = {
     "rejected": "red",
     "revoked": "red",
     "router silent": "red",
+    "silent": "red",
+    "lossy": "yellow",
+    "disabled": "yellow",
     "no carrier": "red",
     "missing": "red",
 }
@@ -186,6 +189,11 @@ def _last_status(entry: Entry) -> str:
     return str(phrase or ("" if status is None else status))
 
 
+def _loss(entry: Entry) -> str:
+    loss = entry.get("loss")
+    return f"{loss:.0%}" if loss else ""
+
+
 def _carried(entry: Entry) -> str:
     by_link = entry.get("by_link") or {}
     return ", ".join(f"{count} {link}" for link, count in by_link.items())
@@ -216,5 +224,6 @@ _LINK_COLUMNS: tuple[Column, ...] = (
     ("SENT", _size("sent_octets")),
     ("RECEIVED", _size("received_octets")),
     ("ROUND TRIP", _duration("round_trip_s")),
+    ("LOSS", _loss),
     ("HEARD", lambda entry: _ago("", entry.get("last_heard_s")).strip()),
 )

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.echoes import Echoes
 from mcoa.dataplane.fragment import Reassembler, fragment_packet
 from mcoa.dataplane.icmp import (
     ADDRESS_UNREACHABLE,
@@ -18,6 +19,7 @@ from mcoa.dataplane.icmp import (
     ErrorSource,
     echo_reply,
 )
+from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
@@ -36,7 +38,7 @@ from mcoa.dataplane.packet import (
     with_lower_hop_limit,
     with_outer_ecn,
 )
-from mcoa.dataplane.path import Emit, Path
+from mcoa.dataplane.path import Emit, Path, PathState
 from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.dataplane.tunnel import TunnelEntry
@@ -53,6 +55,7 @@ class HomeAgentForwarder:
     Attributes:
         table: the bindings and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
+        echoes: those between us and mobile nodes; who waits for answers is for the owner to set.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class HomeAgentForwarder:
         self._entry = TunnelEntry(
             emit=self._emit, answer=self._send, errors=self._errors, drops=self.drops, rng=rng
         )
+        self.echoes = Echoes(self._entry)
         self._home_link = OnLinkExit(
             emit=frame, answer=self._send, errors=self._errors, drops=self.drops
         )
@@ -136,6 +140,10 @@ class HomeAgentForwarder:
             self._write(_tunnel_header(packet[:4], size, path.prefix) + packet)
             return
         self._to_home_address(packet, now)
+
+    def probe(self, state: PathState, probe: Probe, now: float) -> None:
+        """Ask a mobile node over a path."""
+        self.echoes.ask(state, probe, (self._address, state.home_address), now)
 
     def snapshot(self, now: float) -> Snapshot:
         """Return counters for a status view."""
@@ -214,6 +222,8 @@ class HomeAgentForwarder:
             return
         state.packets_in += 1
         state.octets_in += len(inner)
+        if inner[24:40] == self._address and self.echoes.take(inner, state, now):
+            return
         key = self._classifier.key(inner)
         self.table.learn(inner_source, key, bid, now)
         marked = with_outer_ecn(inner, packet[1] >> 4 & 3)

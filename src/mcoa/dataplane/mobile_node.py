@@ -20,8 +20,10 @@ from mcoa.dataplane.direct import (
     with_home_address,
     without_routing_header,
 )
+from mcoa.dataplane.echoes import Echoes
 from mcoa.dataplane.flows import Flow
 from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
     BASE_LENGTH,
@@ -58,6 +60,7 @@ class MobileNodeForwarder:
         table: the paths and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
         rules: for flows, for the owner to set.
+        echoes: those between us and the agent; who waits for answers is for the owner to set.
         used: told, once a second at most, to or from whom there are packets.
         suspected: told, likewise, from whom packets come by tunnel that has something bound.
     """
@@ -110,6 +113,7 @@ class MobileNodeForwarder:
         self._entry = TunnelEntry(
             emit=send, answer=self._answer, errors=errors, drops=self.drops, rng=rng
         )
+        self.echoes = Echoes(self._entry)
         self._home_link = OnLinkExit(
             emit=frame, answer=self._answer, errors=errors, drops=self.drops
         )
@@ -212,6 +216,10 @@ class MobileNodeForwarder:
             return 0
         return state.mtu.path(now) if state.path.home else state.mtu.tunnel(now)
 
+    def probe(self, state: PathState, probe: Probe, now: float) -> None:
+        """Ask the agent over a path."""
+        self.echoes.ask(state, probe, (self._home_address, self._home_agent), now)
+
     def carried(self, flow: Flow, peer: bytes, now: float) -> None:
         """Take in that a fast path carried packets of a flow, with that peer, of late."""
         self.table.carried(flow, now)
@@ -312,6 +320,8 @@ class MobileNodeForwarder:
             return
         if not is_forwardable(inner):
             self.drops.report(DropReason.NOT_FORWARDABLE, outer_source, source, now)
+            return
+        if source == self._home_agent and self.echoes.take(inner, self._state(bid), now):
             return
         self._tell(source, now, by_tunnel=True)
         self._learn(bid, inner, now, direct=False)

@@ -144,6 +144,10 @@ class FrameRing:
         return done
 
 
+_WAYS = ("up", "down")
+"""From the near end to the far one, and back."""
+
+
 class Direction:
     """One way over a span: what arrives at `source` leaves at `sink` after the delay."""
 
@@ -207,17 +211,18 @@ class Relay:
             )
             self.set_loss(span.name, span.loss)
 
-    def set_loss(self, name: str, loss: float) -> None:
-        """Lose this share of the frames of a span, each way; 1 is a blackhole."""
-        for direction in self._directions[name]:
-            direction.loss = loss
+    def set_loss(self, name: str, loss: float, way: str = "") -> None:
+        """Lose this share of the frames of a span, "up", "down" or both; 1 is a blackhole."""
+        for each, direction in zip(_WAYS, self._directions[name], strict=True):
+            if way in {"", each}:
+                direction.loss = loss
 
     def report(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return by span and direction how many frames were forwarded, lost and dropped."""
         return {
             name: {
                 way: {"forwarded": each.forwarded, "lost": each.lost, "dropped": each.dropped}
-                for way, each in zip(("up", "down"), directions, strict=True)
+                for way, each in zip(_WAYS, directions, strict=True)
             }
             for name, directions in self._directions.items()
         }
@@ -248,6 +253,8 @@ class Relay:
                     print(json.dumps(self.report()), flush=True)  # noqa: T201 its answer
                 case [name, "loss", share]:
                     self.set_loss(name, float(share))
+                case [name, "loss", share, way]:
+                    self.set_loss(name, float(share), way)
                 case [name, "blackhole"]:
                     self.set_loss(name, 1.0)
                 case [name, "clear"]:

@@ -154,9 +154,9 @@ class Network:
         """Lose everything on a link from now on, with its carrier up at both ends."""
         self._tell_relay(f"{name} blackhole")
 
-    def set_loss(self, name: str, loss: float) -> None:
-        """Lose a share of the frames of a link, each way; 0 ends a blackhole as well."""
-        self._tell_relay(f"{name} loss {loss}")
+    def set_loss(self, name: str, loss: float, way: str = "") -> None:
+        """Lose a share of the frames of a link, each way or "up" or "down"; 0 ends that."""
+        self._tell_relay(f"{name} loss {loss} {way}".rstrip())
 
     def advertise(self, name: str, *prefixes: Advertised) -> None:
         """Have the access router of a link speak of these prefixes, and at once."""

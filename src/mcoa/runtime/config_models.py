@@ -28,6 +28,8 @@ from mcoa.runtime.config_values import (
     Preference,
     Prefix,
     Prefixes,
+    ProbeInterval,
+    ProbeMultiplier,
     Security,
     Weight,
     link_tables,
@@ -50,6 +52,8 @@ class HomeAgentSettings(_Table):
         advertise: send router advertisements on the home link.
         preference: in the advertisements and in discovery; higher is tried first.
         deprecated_prefixes: those of the home prefixes that are to be given up.
+        probe_interval_s: between two probes of a path that has traffic; 0 for no probes.
+        probe_multiplier: answers in a row that are missed before a path is down.
     """
 
     address: Address
@@ -66,6 +70,8 @@ class HomeAgentSettings(_Table):
     advertise: Flag = False
     preference: Preference = 0
     deprecated_prefixes: Prefixes = ()
+    probe_interval_s: ProbeInterval = Field(default=0.1, alias="probe_interval")
+    probe_multiplier: ProbeMultiplier = 3
 
 
 class MobileNodeSettings(_Table):
@@ -80,6 +86,8 @@ class MobileNodeSettings(_Table):
         route_optimization: correspondents to talk to directly.
         no_route_optimization: those of them that are left out.
         route_optimization_at_home: also while only the home link is used for the rest.
+        probe_interval_s: between two probes of a path that has traffic; 0 for no probes.
+        probe_multiplier: answers in a row that are missed before a path is down.
     """
 
     home_address: Address
@@ -93,6 +101,8 @@ class MobileNodeSettings(_Table):
     route_optimization: AnyPrefixes = ()
     no_route_optimization: AnyPrefixes = ()
     route_optimization_at_home: Flag = False
+    probe_interval_s: ProbeInterval = Field(default=0.1, alias="probe_interval")
+    probe_multiplier: ProbeMultiplier = 3
 
 
 class CorrespondentSettings(_Table):

@@ -155,6 +155,20 @@ def _lifetime(value: object) -> int:
     return int(seconds) // 4 * 4
 
 
+def _probe_interval(value: object) -> float:
+    hint = 'write a time from "10ms" to "10s", or "off"'
+    text = quoted_text(value, hint)
+    if text == "off":
+        return 0.0
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise refusal(str(error), hint) from None
+    if not 0.01 <= seconds <= 10.0:
+        raise refusal(f"{as_written(value)} is out of range", hint)
+    return seconds
+
+
 def _weight(value: object) -> float:
     match value:
         case bool():
@@ -252,6 +266,8 @@ BackEnd = Literal["auto", "ebpf", "userspace"]
 
 BackEndChoice = Annotated[BackEnd, BeforeValidator(_back_end)]
 Lifetime = Annotated[int, BeforeValidator(_lifetime)]
+ProbeInterval = Annotated[float, BeforeValidator(_probe_interval)]
+ProbeMultiplier = Annotated[int, BeforeValidator(whole_number(2, 20))]
 Weight = Annotated[float, BeforeValidator(_weight)]
 CorrespondentLifetime = Annotated[int, BeforeValidator(_correspondent_lifetime)]
 CorrespondentSecurity = Annotated[Literal["return-routability"], BeforeValidator(_routability)]

@@ -16,6 +16,7 @@ from time import time
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.icmp import RateLimiter
+from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
     Action,
@@ -48,6 +49,7 @@ from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.outbox import Outbox
+from mcoa.runtime.path_probes import PathProbes
 from mcoa.runtime.policies import home_agent_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.records import RecordError, emit_record, parse_record
@@ -132,6 +134,17 @@ class HomeAgentService:
             journal=journal,
             log=log,
         )
+        self._probes = PathProbes(
+            self._forwarder.table,
+            send=self._forwarder.probe,
+            pace=Pace(
+                interval_s=configuration.home_agent.probe_interval_s,
+                multiplier=configuration.home_agent.probe_multiplier,
+            ),
+            is_always=False,
+            events=self._events,
+        )
+        self._forwarder.echoes.answered = self._probes.answered
         self._refresher = Refresher(self.engine)
         self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
         self._inbox: list[bytes] = []
@@ -172,6 +185,8 @@ class HomeAgentService:
         self._undeliver = deliver(self._tun, self._packets, self._device_lost)
         self._data_plane.listen(self._forwarder.drops, self._loop.time)
         self._data_plane.attend(self._loop.time())
+        if self._configuration.home_agent.probe_interval_s:
+            self._probes.start()
 
     async def stop(self) -> None:
         """Write what is unwritten; bindings stay, for the next start."""
@@ -180,6 +195,7 @@ class HomeAgentService:
     def close(self) -> None:
         """Let go of everything."""
         self._undeliver()
+        self._probes.close()
         self._data_plane.close()
         self._driver.close()
         self._outbox.close()

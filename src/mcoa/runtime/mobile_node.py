@@ -12,6 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from random import SystemRandom
 
+from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import (
@@ -52,6 +53,7 @@ from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.mobile_node_status import MobileNodeView
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.path_book import PathBook
+from mcoa.runtime.path_probes import PathProbes
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import Home, HomeWay, Routing, prepare_uplink
@@ -176,9 +178,21 @@ class MobileNodeService:
             events=self._events,
         )
         self._began_s = self._driver.now
+        self._probes = PathProbes(
+            self._forwarder.table,
+            send=self._forwarder.probe,
+            pace=Pace(
+                interval_s=settings.probe_interval_s, multiplier=settings.probe_multiplier
+            ),
+            is_always=True,
+            events=self._events,
+            returned=lambda _home_address: self._book.returned(self._now()),
+        )
+        self._forwarder.echoes.answered = self._probes.answered
         self._switch = LinkSwitch(
             self._links, self._book, settle=self._settle_link, release=self._release_link
         )
+        self._probes.excluded = self._switch.steps
         self._watcher = LinkWatcher(
             {link.name: link.interface for link in configuration.links},
             self._link_changed,
@@ -204,6 +218,8 @@ class MobileNodeService:
             deliver(self._icmp, self._arrivals.icmp_messages, self._device_lost),
         ]
         self._data_plane.listen(self._forwarder.drops, self._now)
+        if self._configuration.mobile_node.probe_interval_s:
+            self._probes.start()
         self._watcher.start()
         self._device_watcher.start()
 
@@ -227,6 +243,7 @@ class MobileNodeService:
             undeliver()
         self._data_plane.close()
         self._switch.close()
+        self._probes.close()
         self._driver.close()
         if self._correspondent is not None:
             self._correspondent.close()
@@ -485,6 +502,7 @@ class MobileNodeService:
             states=self._states,
             mtus={name: self._mtu(name, state) for name, state in self._states.items()},
             steps=self._switch.steps,
+            liveness=self._probes.liveness,
             flows=self._forwarder.table.flows_of(
                 self._configuration.mobile_node.home_address.packed
             ),

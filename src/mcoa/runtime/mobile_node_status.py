@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from math import inf
@@ -10,6 +10,7 @@ from math import inf
 from mcoa.binding.update_list import Registration
 from mcoa.dataplane.counters import Snapshot
 from mcoa.dataplane.flows import Flow
+from mcoa.dataplane.liveness import Health, Liveness, Place
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
@@ -39,6 +40,7 @@ class MobileNodeView:
     mtus: Mapping[str, int]
     steps: Mapping[str, Step]
     flows: Iterable[Flow]
+    liveness: Callable[[Place], Liveness | None]
     now: float
 
     def status(
@@ -108,10 +110,13 @@ class MobileNodeView:
         addresses = tuple(each.address for each in state.addresses)
         round_trips = [self.engine.round_trip_s(address) for address in addresses]
         is_home = link.name == self.engine.home_link
+        probed = [self.liveness((path.home_address, path.bid)) for path in bound]
+        lives = [each for each in probed if each is not None]
+        round_trips = [each.round_trip_s for each in lives] + round_trips
         return LinkStatus(
             name=link.name,
             interface=link.interface,
-            state=self._word(link.name, state, is_home=is_home),
+            state=self._word(link.name, state, lives, is_home=is_home),
             bid=bound[0].bid or None if bound else link.bid,
             addresses=addresses,
             weight=link.weight,
@@ -120,6 +125,9 @@ class MobileNodeView:
             sent_octets=sum(path.octets_out for path in paths),
             received_octets=sum(path.octets_in for path in paths),
             round_trip_s=next((each for each in round_trips if each is not None), None),
+            jitter_s=lives[0].jitter_s if lives else None,
+            loss=lives[0].loss if lives else None,
+            last_heard_s=self.now - lives[0].answered_at_s if lives else None,
         )
 
     def _rules(self) -> tuple[RuleStatus, ...]:
@@ -143,10 +151,16 @@ class MobileNodeView:
             for rule in self.configuration.rules
         )
 
-    def _word(self, link: str, state: LinkState, *, is_home: bool) -> str:
+    def _word(
+        self, link: str, state: LinkState, lives: list[Liveness], *, is_home: bool
+    ) -> str:
         step = self.steps.get(link)
         if step is not None:
             return str(step)
+        if lives and all(each.health is Health.DOWN for each in lives):
+            return "silent"
+        if lives and all(each.health is not Health.UP for each in lives):
+            return "lossy"
         return "home" if is_home else describe_link(state)
 
     def _warnings(self) -> tuple[str, ...]:

@@ -110,6 +110,11 @@ class PathBook:
             self._table.obey(home_address, now)
         self.take_back(now)
 
+    def returned(self, now: float) -> None:
+        """Have a path that answers again take its share of the flows."""
+        self._table.obey(self._home_address, now)
+        self._table.rebalance(self._home_address, now)
+
     def take_back(self, now: float) -> None:
         """Give links that are bound again their share of the flows."""
         back = self._returning & self.in_use()

@@ -98,6 +98,12 @@ home_prefixes = ["2001:db8:1::/64"]
 # Home prefixes that are to be given up: mobile nodes are told (status 1, RFC 6275, 10.6).
 # deprecated_prefixes = ["2001:db8:1::/64"]
 
+# How often a path that has traffic is probed, "10ms" to "10s", or "off"; one without
+# traffic once a second. After as many missed answers in a row as the multiplier says, its
+# flows move, and they may come back when it answers again.
+# probe_interval = "100ms"
+# probe_multiplier = 3
+
 # Be a correspondent too, for mobile nodes of other home agents: the keys of the table are
 # those of `mcoa init correspondent`.
 # [correspondent]
@@ -155,6 +161,12 @@ home_agent = "2001:db8:1::1"
 # While the home link alone is used for the rest (at_home = "home"), go on talking to
 # correspondents over the visited links (RFC 5648, figure 2).
 # route_optimization_at_home = false
+
+# How often a path that has traffic is probed, "10ms" to "10s", or "off"; one without
+# traffic once a second. After as many missed answers in a row as the multiplier says, its
+# flows move, and they may come back when it answers again.
+# probe_interval = "100ms"
+# probe_multiplier = 3
 
 # One table for each uplink; the first is preferred where only one can be registered.
 # Care-of addresses are what the interface has, however it came by them.

@@ -91,11 +91,14 @@ class LinkStatus:
     """One uplink of a mobile node, or the home link of an agent.
 
     Attributes:
-        state: "up", "home", "no address", "no carrier", "router silent", "missing", ...
+        state: "up", "home", "no address", "no carrier", "router silent", "missing", "silent"
+            for one over which the home agent does not answer, "lossy", "disabled", ...
         weight: usual Mbit/s.
         flows: that use it now.
         sent_octets: of user packets in the tunnel, since the daemon began.
-        last_heard_s: how long ago a packet came in over it.
+        jitter_s: by how much round trips differ.
+        loss: share of the last probes that had no answer, 0 to 1.
+        last_heard_s: how long ago an answer came in over it.
     """
 
     name: str
@@ -109,6 +112,8 @@ class LinkStatus:
     sent_octets: int | None = None
     received_octets: int | None = None
     round_trip_s: float | None = None
+    jitter_s: float | None = None
+    loss: float | None = None
     last_heard_s: float | None = None
 
 

@@ -1,0 +1,127 @@
+"""Probes of paths at work: sent in time, and what they show told to the forwarder's table."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from ipaddress import IPv6Address
+from random import SystemRandom
+from typing import Final
+
+from mcoa.dataplane.liveness import Health, Liveness, Pace, Place, Probe, Prober
+from mcoa.dataplane.path import PathState
+from mcoa.dataplane.table import ForwardingTable
+from mcoa.runtime.events import Events
+from mcoa.runtime.log import Level
+
+_MOST_PATHS: Final = 512
+"""Looked after at a time: an agent with more active ones relies on its mobile nodes for the rest."""
+
+
+class PathProbes:
+    """Looks after the paths of the home addresses that have traffic.
+
+    Args:
+        table: says which paths there are, and is told of those that fail and return.
+        send: sends a probe over a path.
+        pace: how often.
+        is_always: look after paths without traffic, too; for a node with a few.
+        returned: told the home address whose path has come back.
+    """
+
+    def __init__(
+        self,
+        table: ForwardingTable,
+        *,
+        send: Callable[[PathState, Probe, float], object],
+        pace: Pace,
+        is_always: bool,
+        events: Events,
+        returned: Callable[[bytes], object] = lambda _home_address: None,
+    ) -> None:
+        self._table = table
+        self._send = send
+        self._pace = pace
+        self._is_always = is_always
+        self._events = events
+        self._returned = returned
+        self._prober = Prober(pace, SystemRandom())
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.excluded: Collection[str] = ()
+
+    def start(self) -> None:
+        """Begin."""
+        self._timer = self._loop.call_later(0.0, self._turn)
+
+    def close(self) -> None:
+        """Stop; paths stay as they were judged."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def answered(self, identifier: int, sequence: int, data: bytes, now: float) -> bool:
+        """Take an answer; False if nobody waits for it."""
+        return self._prober.answered(identifier, sequence, data, now)
+
+    def liveness(self, place: Place) -> Liveness | None:
+        """Return what is known of a path; None for one that is not looked after."""
+        return self._prober.liveness(place)
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        try:
+            self._look_after(now)
+        finally:
+            # Answers that do not come make no event: they have to be looked for.
+            soon = now + self._pace.interval_s / 2
+            later = now + self._pace.idle_interval_s / 2
+            due = self._prober.next_deadline(now)
+            self._timer = self._loop.call_at(min(max(due, soon), later), self._turn)
+
+    def _look_after(self, now: float) -> None:
+        states = self._states()
+        self._prober.follow(
+            {
+                place: (state.path.care_of_address, state.active_flows > 0)
+                for place, state in states.items()
+            },
+            now,
+        )
+        for place, probe in self._prober.due(now):
+            self._send(states[place], probe, now)
+        for place, health in self._prober.judge(now):
+            self._judged(place, states[place], health)
+
+    def _states(self) -> dict[Place, PathState]:
+        found: dict[Place, PathState] = {}
+        for home_address in self._table.active_homes():
+            states = [
+                state
+                for state in self._table.states_of(home_address)
+                if state.bound and not state.path.home and not state.path.direct_only
+            ]
+            # A single path has no other to be judged beside.
+            if len(states) < 2 or len(found) + len(states) > _MOST_PATHS:
+                continue
+            if self._is_always or any(state.active_flows for state in states):
+                found.update(
+                    ((home_address, state.path.bid), state)
+                    for state in states
+                    if state.path.link not in self.excluded
+                )
+        return found
+
+    def _judged(self, place: Place, state: PathState, health: Health) -> None:
+        home_address, bid = place
+        if health is Health.UP:
+            self._table.path_up(home_address, bid)
+            self._returned(home_address)
+        else:
+            self._table.path_down(home_address, bid)
+        self._events.counts[f"path-{health}"] += 1
+        self._events.log.remote(
+            f"path-{health}",
+            level=Level.INFO if health is Health.UP else Level.WARNING,
+            bid=bid or "-",
+            care_of_address=IPv6Address(state.path.care_of_address),
+            link=state.path.link or None,
+        )
