@@ -74,6 +74,23 @@ def test_it_returns_after_some_answers_in_a_row() -> None:
     assert world.prober.liveness(LTE).health is Health.UP  # type: ignore[union-attr]
 
 
+def test_a_path_that_flaps_returns_more_slowly_each_time() -> None:
+    world = World({LTE: 0.02, WIFI: 0.02})
+    world.run(2.0)
+    for _ in range(5):
+        world.run(0.35, lambda place, _: place == LTE)
+        world.run(0.45)
+    falls = [at for at, _, health in world.changes if health is Health.DOWN]
+    assert len(falls) <= 2
+    world.run(15.0)
+    assert world.prober.liveness(LTE).health is Health.UP  # type: ignore[union-attr]
+    world.run(40.0)  # long ago is forgotten
+    world.run(0.5, lambda place, _: place == LTE)
+    before = len(world.changes)
+    world.run(0.5)
+    assert len(world.changes) > before
+
+
 def test_where_all_are_silent_no_path_is_to_blame() -> None:
     world = World({LTE: 0.02, WIFI: 0.04})
     world.run(2.0)

@@ -18,6 +18,8 @@ _WINDOW: Final = 32
 _LOSSY, _CLEAN = 0.15, 0.05
 _LEAST_JUDGED: Final = 20  # answers or losses before a path is called lossy, or clean again
 _ANSWERS_TO_RETURN: Final = 5
+_MORE_EACH_TIME, _MOST_ANSWERS_TO_RETURN = 4, 200
+_REMEMBERED_S: Final = 30.0
 _LEAST_SLACK_S: Final = 0.010  # of clocks and schedulers
 _FORGOTTEN_S: Final = 5.0
 _SMOOTHING: Final = 1 / 8
@@ -81,6 +83,8 @@ class Liveness:
         self._unanswered: OrderedDict[int, tuple[bytes, float]] = OrderedDict()
         self._outcomes: deque[bool] = deque(maxlen=_WINDOW)
         self._in_a_row = 0
+        self._needed = _ANSWERS_TO_RETURN
+        self._fell_at_s = -_REMEMBERED_S
 
     @property
     def loss(self) -> float:
@@ -142,16 +146,25 @@ class Liveness:
         if silent:
             self._in_a_row = 0
         if silent and others_answer:
+            if self.health is not Health.DOWN:
+                self._fall(now)
             self.health = Health.DOWN
         elif silent:  # that says nothing about this path
             self._outcomes.clear()
-        elif self.health is Health.DOWN and self._in_a_row < _ANSWERS_TO_RETURN:
+        elif self.health is Health.DOWN and self._in_a_row < self._needed:
             pass
         elif len(self._outcomes) >= _LEAST_JUDGED and self.loss >= _LOSSY:
             self.health = Health.DEGRADED
         elif self.health is not Health.DEGRADED or self.loss <= _CLEAN:
             self.health = Health.UP
         return self.health
+
+    def _fall(self, now: float) -> None:
+        """Ask for more answers before it may return, of a path that falls again and again."""
+        is_again = now - self._fell_at_s < _REMEMBERED_S
+        more = min(self._needed * _MORE_EACH_TIME, _MOST_ANSWERS_TO_RETURN)
+        self._needed = more if is_again else _ANSWERS_TO_RETURN
+        self._fell_at_s = now
 
     def _patience(self) -> float:
         """Return how much later than usual an answer may be."""

@@ -102,7 +102,8 @@ class PathProbes:
             # A single path has no other to be judged beside.
             if len(states) < 2 or len(found) + len(states) > _MOST_PATHS:
                 continue
-            if self._is_always or any(state.active_flows for state in states):
+            # What was found to be down has to be found to be up again.
+            if self._is_always or any(state.active_flows or state.down for state in states):
                 found.update(
                     ((home_address, state.path.bid), state)
                     for state in states

@@ -53,8 +53,8 @@ def _cut(network: Network, link: str) -> float:
     return network.cut(link)
 
 
-def _restore(network: Network, link: str) -> object:
-    return network.restore(link)
+def _restore(network: Network, link: str) -> None:
+    network.restore(link)
 
 
 def _losing(share: float, way: str = "") -> Callable[[Network, str], float]:
@@ -65,8 +65,8 @@ def _losing(share: float, way: str = "") -> Callable[[Network, str], float]:
     return strike
 
 
-def _heal_air(network: Network, link: str) -> object:
-    return network.set_loss(link, 0.0)
+def _heal_air(network: Network, link: str) -> None:
+    network.set_loss(link, 0.0)
 
 
 def _flap(network: Network, link: str) -> float:
