@@ -9,6 +9,7 @@ home address still answers: where all are silent the other end is, and no path i
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from random import Random
 from typing import Final
 
@@ -96,6 +97,14 @@ class Liveness:
         """When the next probe is due."""
         return self._next_at_s
 
+    @property
+    def falls_at_s(self) -> float:
+        """When the path will have been silent for too long, as it looks now; may be infinite."""
+        sent = [sent_at_s for _, sent_at_s in self._unanswered.values()]
+        if len(sent) < self._pace.multiplier or self.health is Health.DOWN:
+            return inf
+        return sent[self._pace.multiplier - 1] + self._usual()
+
     def busy(self, is_busy: bool, now: float) -> None:  # noqa: FBT001
         """Know whether the path has traffic; what begins to have some is looked at at once."""
         if is_busy and not self._is_busy:
@@ -170,12 +179,15 @@ class Liveness:
         """Return how much later than usual an answer may be."""
         return max(4 * self.jitter_s, _LEAST_SLACK_S)
 
+    def _usual(self) -> float:
+        """Return after how long an answer is overdue."""
+        if self.round_trip_s is None:
+            return self._pace.idle_interval_s
+        return self.round_trip_s + self._patience()
+
     def _overdue(self, now: float) -> list[float]:
         """Return when answers that should be here were expected, in order."""
-        if self.round_trip_s is None:
-            usual = self._pace.idle_interval_s
-        else:
-            usual = self.round_trip_s + self._patience()
+        usual = self._usual()
         return [
             sent_at_s + usual
             for _, sent_at_s in self._unanswered.values()
@@ -261,8 +273,13 @@ class Prober:
 
     def next_deadline(self, now: float) -> float:
         """Return when to look again; never long from now while there are paths."""
-        deadlines = [liveness.next_at_s for _, liveness in self._paths.values()]
-        return min(deadlines, default=now + self._pace.idle_interval_s)
+        deadlines = [now + self._pace.idle_interval_s]
+        for _, liveness in self._paths.values():
+            deadlines.append(liveness.next_at_s)
+            # What was due and was judged has been judged: others may have been silent, too.
+            if liveness.falls_at_s > now:
+                deadlines.append(liveness.falls_at_s)
+        return min(deadlines)
 
     def _others_answer(self, place: Place, since_s: float | None) -> bool:
         if since_s is None:

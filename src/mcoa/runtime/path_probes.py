@@ -15,6 +15,8 @@ from mcoa.runtime.log import Level
 _MOST_PATHS: Final = 512
 """Looked after at a time: an agent with more active ones relies on its mobile nodes for the rest."""
 
+_SHORTEST_REST_S: Final = 0.002
+
 
 class PathProbes:
     """Looks after the paths of the home addresses that have traffic.
@@ -71,9 +73,10 @@ class PathProbes:
         try:
             self._look_after(now)
         finally:
-            # Answers that do not come make no event: they have to be looked for.
-            soon = now + self._pace.interval_s / 2
-            later = now + self._pace.idle_interval_s / 2
+            # Answers that do not come make no event: they have to be looked for. And traffic
+            # may begin at any time.
+            soon = now + _SHORTEST_REST_S
+            later = now + self._pace.interval_s
             due = self._prober.next_deadline(now)
             self._timer = self._loop.call_at(min(max(due, soon), later), self._turn)
 
