@@ -88,6 +88,11 @@ class DataPlane:
         if self._acceleration is not None:
             self._acceleration.attach(interface, self._journal)
 
+    def attach_likely(self, home_link: str) -> None:
+        """Do so where an agent's packets most likely come in; OSError if refused."""
+        if self._acceleration is not None:
+            self._acceleration.attach_likely(home_link, self._journal)
+
     def attach_entry(self) -> None:
         """Do so where tunnel packets have come in by way of the device; OSError if refused."""
         if self._acceleration is not None:

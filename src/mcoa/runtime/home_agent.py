@@ -183,6 +183,8 @@ class HomeAgentService:
         self._events.log.info("bindings-restored", home_addresses=restored)
         self._driver.run(actions)
         self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+        with suppress(OSError):  # one that is not there yet comes in by the device
+            self._data_plane.attach_likely(self._home_link.interface)
         self._data_plane.listen(self._forwarder.drops, self._loop.time)
         self._data_plane.attend(self._loop.time())
         if self._configuration.home_agent.probe_interval_s:

@@ -186,6 +186,7 @@ class MobileNodeService:
             ),
             is_always=True,
             events=self._events,
+            fell=self._ask_router,
             returned=lambda _home_address: self._book.returned(self._now()),
         )
         self._forwarder.echoes.answered = self._probes.answered
@@ -274,6 +275,13 @@ class MobileNodeService:
             if state.up and state.gateway is not None:
                 with suppress(OSError):
                     self._netlink.use_neighbour(state.index, state.gateway)
+
+    def _ask_router(self, link: str) -> None:
+        """Find out whether it is the router of a silent link that does not answer."""
+        state = self._states[link]
+        if state.up and state.gateway is not None:
+            with suppress(OSError):
+                self._netlink.ask_neighbour(state.index, state.gateway)
 
     # Links.
 

@@ -163,6 +163,16 @@ class Netlink:
         neighbour = Neighbour(index=index, address=address, flags=NeighbourFlag.USE)
         self.request_unless_absent(neighbour.NEW, neighbour.emit())
 
+    def ask_neighbour(self, index: int, address: IPv6Address) -> None:
+        """Have the kernel ask a neighbour whether it is there, however sure of it the kernel is.
+
+        One that the kernel does not know is left alone.
+        """
+        neighbour = Neighbour(
+            index=index, address=address, flags=NeighbourFlag.NONE, asked=True
+        )
+        self.request_unless_absent(neighbour.NEW, neighbour.emit())
+
     def request(
         self, kind: MessageType, body: bytes, flags: MessageFlag = MessageFlag.NONE
     ) -> None:

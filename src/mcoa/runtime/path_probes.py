@@ -26,6 +26,7 @@ class PathProbes:
         send: sends a probe over a path.
         pace: how often.
         is_always: look after paths without traffic, too; for a node with a few.
+        fell: told of the link whose path is down.
         returned: told the home address whose path has come back.
     """
 
@@ -37,6 +38,7 @@ class PathProbes:
         pace: Pace,
         is_always: bool,
         events: Events,
+        fell: Callable[[str], object] = lambda _link: None,
         returned: Callable[[bytes], object] = lambda _home_address: None,
     ) -> None:
         self._table = table
@@ -44,6 +46,7 @@ class PathProbes:
         self._pace = pace
         self._is_always = is_always
         self._events = events
+        self._fell = fell
         self._returned = returned
         self._prober = Prober(pace, SystemRandom())
         self._loop = asyncio.get_running_loop()
@@ -121,6 +124,8 @@ class PathProbes:
             self._returned(home_address)
         else:
             self._table.path_down(home_address, bid)
+        if health is Health.DOWN:
+            self._fell(state.path.link)
         self._events.counts[f"path-{health}"] += 1
         self._events.log.remote(
             f"path-{health}",

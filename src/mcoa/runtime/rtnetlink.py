@@ -74,7 +74,7 @@ class RouteType(IntEnum):
     UNREACHABLE = 7
 
 
-_FAILED = 0x20  # NUD_FAILED
+_PROBE, _FAILED = 0x10, 0x20  # NUD_PROBE, NUD_FAILED
 
 
 class NeighbourFlag(IntFlag):
@@ -370,6 +370,7 @@ class Neighbour:
     Attributes:
         mac: empty while unknown, and for a proxied address.
         failed: it does not answer (FAILED of RFC 4861 §7.3.2).
+        asked: in a request, ask now whether it is there (PROBE, likewise).
     """
 
     NEW: ClassVar = MessageType.NEW_NEIGHBOUR
@@ -381,6 +382,7 @@ class Neighbour:
     mac: bytes = b""
     protocol: int = PROTOCOL
     failed: bool = False
+    asked: bool = False
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -398,7 +400,8 @@ class Neighbour:
 
     def emit(self) -> bytes:
         """Return the body that adds or removes the entry."""
-        body = _NEIGHBOUR.pack(AF_INET6, self.index, 0, self.flags, 0)
+        state = _PROBE if self.asked else 0
+        body = _NEIGHBOUR.pack(AF_INET6, self.index, state, self.flags, 0)
         body += emit_attribute(_NeighbourAttribute.DESTINATION, self.address.packed)
         if self.mac:
             body += emit_attribute(_NeighbourAttribute.MAC, self.mac)

@@ -165,9 +165,11 @@ def test_an_address_that_vanishes_is_deregistered_and_its_bid_comes_back(
     lab: Laboratory,
 ) -> None:
     [address] = addresses_of(lab, "wifi")
+    lab.mobile_node.sysctl(conf__wifi__accept_ra=0)  # or the kernel forms it anew at once
     lab.mobile_node.ip(f"address del {address}/64 dev wifi")
     lab.until_registered("lte", "sat")
     assert is_served(lab, 4)
+    lab.mobile_node.sysctl(conf__wifi__accept_ra=1)
     lab.mobile_node.ip(f"address replace {address}/64 dev wifi")
     lab.until_registered()
     assert addresses_of(lab, "wifi") == [address]

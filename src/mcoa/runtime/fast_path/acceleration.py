@@ -11,7 +11,7 @@ from mcoa.runtime.fast_path.maps import Maps, Programs, Sizes
 from mcoa.runtime.fast_path.shapes import Shapes
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
-from mcoa.runtime.rtnetlink import Link
+from mcoa.runtime.rtnetlink import DEFAULT_ROUTE, MAIN_TABLE, Link
 from mcoa.runtime.traffic_control import Hook
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import IngressFilters, IngressHook
@@ -78,6 +78,21 @@ class Acceleration:
         link = self._netlink.link(interface)
         if link is not None:
             self._attach(link, journal)
+
+    def attach_likely(self, home_link: str, journal: Journal) -> None:
+        """Take packets that come in by the home link, or from everywhere else.
+
+        Now, because a device that gets its first hook loses what it would send meanwhile.
+        """
+        outward = {
+            route.index
+            for route in self._netlink.routes(table=MAIN_TABLE)
+            if route.destination == DEFAULT_ROUTE
+        }
+        for link in self._netlink.links():
+            if link.name == home_link or link.index in outward:
+                self._attach(link, journal)
+                self._entries.add(link.index)
 
     def attach_entry(self, journal: Journal) -> None:
         """Take tunnel packets where they come in, not only where routing sends them."""
