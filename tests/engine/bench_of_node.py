@@ -1,5 +1,6 @@
 """A mobile node on the bench: links come and go, the test answers as the home agent."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from random import Random
@@ -51,6 +52,10 @@ class Bench:
         """Find the home link at a link, or leave it."""
         mac = b"" if name is None else address
         return self._take(self.node.home_link_changed(name, mac, self.now))
+
+    def avoid(self, links: Collection[str]) -> list[Action]:
+        """Let packets use no more of these links, though they are registered."""
+        return self._take(self.node.links_avoided(links, self.now))
 
     def all_links(self) -> None:
         for name, address in LINKS.items():

@@ -9,6 +9,8 @@ from collections.abc import Iterator, ValuesView
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
+from mcoa.binding.flow_bindings import FlowBinding
+
 
 @dataclass(slots=True, kw_only=True)
 class Binding:
@@ -52,6 +54,7 @@ class CacheEntry:
         refresh_requested: a Binding Refresh Request went out since the last update.
         link_layer_address: of the mobile node on the home link, as it last told; empty before.
             A tombstone has it if the mobile node went home.
+        flows: which packets go to which BIDs, in the order of comparison (RFC 6089).
         usual_options: the octets that named all of `usual_bindings` last; one object for
             all entries that have the same.
     """
@@ -64,6 +67,7 @@ class CacheEntry:
     wake_at_s: int | None = None
     refresh_requested: bool = False
     link_layer_address: bytes = b""
+    flows: tuple[FlowBinding, ...] = ()
     usual_options: bytes = b""
     usual_bindings: tuple[Binding, ...] | None = None
 

@@ -48,7 +48,11 @@ def acknowledge(
         flags=_NO_FLAGS,
         sequence=sequence,
         lifetime_s=verdict.lifetime_s,
-        options=(*_advice(verdict, policy), *islice(echoes(verdict), _MOST_ECHOES)),
+        options=(
+            *_advice(verdict, policy),
+            *islice(echoes(verdict), _MOST_ECHOES),
+            *verdict.flows.answers,
+        ),
     )
     envelope = Envelope(
         source=policy.address,

@@ -13,6 +13,7 @@ from math import inf
 from random import Random
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
+from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.binding.sequence import is_newer
 from mcoa.binding.timers import SecondBuckets, TimerTable
 from mcoa.engine import upkeep
@@ -212,6 +213,11 @@ class HomeAgent:
         self._advertised_s[home_address] = now
         return [advertise_prefixes(message, envelope, home_address, self.policy, now)]
 
+    def flows(self, home_address: IPv6Address) -> tuple[FlowBinding, ...]:
+        """Return the flow bindings of `home_address`, in the order of comparison (RFC 6089)."""
+        entry = self.cache.entry(home_address)
+        return () if entry is None else entry.flows
+
     # The operator's wishes.
 
     def revoke(
@@ -376,7 +382,7 @@ class HomeAgent:
             entry = CacheEntry(home_address=home_address, sequence=update.sequence)
             self.cache.put(entry)
         before = Before(entry)
-        entry.bindings = bindings
+        entry.bindings, entry.flows = bindings, verdict.flows.flows
         entry.sequence = update.sequence
         entry.link_layer_address = link_layer_address_in(update) or entry.link_layer_address
         if not bindings and envelope.source != home_address:
@@ -442,6 +448,7 @@ class HomeAgent:
         before = Before(entry)
         entry.bindings = bindings
         if not bindings:
+            entry.flows = ()
             entry.forget_at_s = now + MAX_DELETE_BCE_TIMEOUT_S
             entry.link_layer_address = b""
         self._arm(entry)

@@ -4,7 +4,7 @@ What is to be registered follows from where it is attached; telling the agent is
 registrar's. Here it is decided which agent that is, and when another one takes its place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address
@@ -26,6 +26,7 @@ from mcoa.engine.agent_choice import AgentChoice, News
 from mcoa.engine.agent_discovery import AgentDiscovery
 from mcoa.engine.attachments import Attachments
 from mcoa.engine.correspondence import Surroundings
+from mcoa.engine.flow_wishes import FlowWishes
 from mcoa.engine.policy import AtHome, MobileNodePolicy
 from mcoa.engine.prefix_discovery import PrefixDiscovery
 from mcoa.engine.registrar import MAX_BINDACK_TIMEOUT_S, Registrar
@@ -133,6 +134,12 @@ class MobileNode:
         actions = [report, *self._registrar.after_event(now)]
         return self._finish(before, actions, now)
 
+    def links_avoided(self, links: Collection[str], now: float) -> list[Action]:
+        """Take note of the links that packets do not use now, though they are registered."""
+        before = self._seen()
+        self.flows.avoided = links
+        return self._finish(before, self._registrar.after_event(now), now)
+
     def receive(self, received: Received, now: float) -> list[Action]:
         """Take in one message."""
         message, envelope = received.message, received.envelope
@@ -200,6 +207,11 @@ class MobileNode:
     def update_list(self) -> UpdateList:
         """The binding update list of the home agent in use."""
         return self._registrar.update_list
+
+    @property
+    def flows(self) -> FlowWishes:
+        """What the home agent in use is told of flows."""
+        return self._registrar.flows
 
     @property
     def uses_bids(self) -> bool:

@@ -8,6 +8,7 @@ from math import inf
 
 from mcoa.binding.routability import MAX_RR_BINDING_LIFETIME_S
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.wire.selectors import Ipv6TrafficSelector
 
 
 class MultipleCareOf(Enum):
@@ -51,6 +52,9 @@ class HomeAgentPolicy:
         only_router: no other router is on the home link, so that a mobile node at home may
             defend its home address itself (status 0 in place of 5, RFC 5648 §6.3).
         preference: among the home agents of the link; the higher, the earlier it is tried.
+        flow_bindings: take the wishes of RFC 6089; False behaves as an agent that has never
+            heard of them.
+        max_flows_per_node: flow bindings that a mobile node may have.
     """
 
     address: IPv6Address
@@ -68,6 +72,8 @@ class HomeAgentPolicy:
     simultaneous_home: bool = True
     only_router: bool = False
     preference: int = 0
+    flow_bindings: bool = True
+    max_flows_per_node: int = 64
 
     def home_prefix(self, address: IPv6Address) -> HomePrefix | None:
         """Return the home prefix that `address` is out of."""
@@ -107,6 +113,23 @@ class LinkPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlowPolicy:
+    """A wish that the home agent is told (RFC 6089).
+
+    Attributes:
+        fid: names it; those of lower numbers come first.
+        selector: what packets towards the mobile node have to be like.
+        links: in order of preference.
+        copies: packets go over all of them, and not just over the first that serves.
+    """
+
+    fid: int
+    selector: Ipv6TrafficSelector
+    links: tuple[str, ...]
+    copies: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MobileNodePolicy:
     """The mobile node's side.
 
@@ -124,6 +147,7 @@ class MobileNodePolicy:
             prefixes that match, the longer one decides.
         optimizes_at_home: talk to correspondents over visited links while the home link alone
             is used for everything else (RFC 5648 §3, figure 2).
+        flows: what the home agent is told of flows.
         accepts_unprotected: believe Home Agent Switch, Binding Revocation and Mobile Prefix
             Advertisement though nothing proves their sender (RFC 5142 §4, RFC 5846 §5).
     """
@@ -138,6 +162,7 @@ class MobileNodePolicy:
     gather_s: float = 0.2
     first_timeout_s: float = 1.5
     at_home: AtHome = AtHome.BOTH
+    flows: tuple[FlowPolicy, ...] = ()
     other_home_agents: tuple[IPv6Address, ...] = ()
     optimized: tuple[IPv6Network, ...] = ()
     not_optimized: tuple[IPv6Network, ...] = ()

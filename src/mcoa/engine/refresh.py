@@ -128,7 +128,8 @@ class Refresher:
             return None
         home_address = packet[_HOME_ADDRESS]
         entry = self._entry_of(home_address)
-        if entry is None or not is_newer(sequence, entry.sequence):
+        # An update that does not name the flow bindings deletes them (RFC 6089 §5.2.2).
+        if entry is None or entry.flows or not is_newer(sequence, entry.sequence):
             return None
         if entry.usual_bindings is entry.bindings and entry.usual_options is layout.rest:
             named: Sequence[Binding] | None = entry.bindings

@@ -19,6 +19,7 @@ from mcoa.engine import answers, offers
 from mcoa.engine.actions import Action, Announce, Envelope, Report, Send
 from mcoa.engine.agent_choice import News
 from mcoa.engine.attachments import Attachments
+from mcoa.engine.flow_wishes import PRIORITY, SAYS_NOTHING, FlowWishes
 from mcoa.engine.pace import Pace
 from mcoa.engine.policy import AtHome, MobileNodePolicy
 from mcoa.engine.returning_home import MOST_DRAINING_S
@@ -70,6 +71,7 @@ class Registrar:
 
     Attributes:
         outstanding: the update that waits for its acknowledgement.
+        flows: what the agent is told of them.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Registrar:
         self.uses_bids = policy.multiple_care_of
         self.uses_bulk = policy.bulk
         self.outstanding: Outstanding | None = None
+        self.flows = FlowWishes(policy.flows)
         self._policy = policy
         self._attached = attached
         self._home = attached.home
@@ -146,6 +149,7 @@ class Registrar:
             self.update_list.clear()
         for entry in self.update_list:
             entry.begin_anew()
+        self.flows.begin_anew()
         self.uses_bids, self.uses_bulk = self._policy.multiple_care_of, self._policy.bulk
         self._home.is_alone = self._home.was_left = False
         self.settle_home(now)
@@ -240,6 +244,10 @@ class Registrar:
             if wish.speaks_of(entry):
                 entry.doubtful = True
         self._sequence = successor(self._sequence)
+        flows = SAYS_NOTHING
+        if self.uses_bids and (wish.items or not wish.deregisters):
+            named = () if wish.deregisters else [item.bid for item in wish.items]
+            flows = self.flows.say(list(self.update_list), named, now)
         first_s = self._policy.first_timeout_s if self._afresh else INITIAL_BINDACK_TIMEOUT_S
         self.outstanding = Outstanding(
             sequence=self._sequence,
@@ -250,6 +258,7 @@ class Registrar:
             lifetime_s=0 if wish.deregisters else self._policy.lifetime_s,
             timeout_s=min(first_s * 2**attempt, MAX_BINDACK_TIMEOUT_S),
             attempt=attempt,
+            flows=flows,
         )
         self._timers.stop(_Timer.PACE)
         self._timers.set(_Timer.RETRANSMIT, now + self.outstanding.timeout_s)
@@ -259,6 +268,8 @@ class Registrar:
             self._policy,
             link=self._attached.link_of(source),
             link_layer_address=self._home.link_layer_address,
+            flows=self.flows.options(flows),
+            priority=PRIORITY if self.flows.is_wanted else 0,
         )
 
     def _next_wish(self, now: float) -> Wish | None:
@@ -276,6 +287,7 @@ class Registrar:
             company_s=_COMPANY * self._policy.lifetime_s,
             left_home=self._home.was_left,
             home_is_proven=self._home_is_proven(),
+            has_more_to_say=self.uses_bids and self.flows.is_due(self.update_list, now),
         )
 
     def _retransmit(self, now: float) -> list[Action]:
@@ -358,6 +370,8 @@ class Registrar:
         if holds_nothing and reading.refuses_node and self._told(News.REFUSES, now):
             return []
         reports = self._apply(reading, outstanding, now)
+        if self.uses_bids and any(not each.is_rejection for each in reading.answers.values()):
+            reports += self.flows.answered(outstanding.flows, message, now)
         if self._is_ending and self.is_empty:
             self._arm_upkeep(now)
             return reports
@@ -466,6 +480,7 @@ class Registrar:
             self._afresh = True
             for entry in self.update_list:
                 entry.forget()
+            self.flows.forget()
             report = Report(event="agent-forgot-us", home_address=self._policy.home_address)
             return [report, *self.after_event(now)]
         return []

@@ -4,10 +4,12 @@ Everything here looks and decides; nothing changes. A rejected update therefore 
 cache as it was, whatever was right about the rest of it.
 """
 
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 from mcoa.binding.cache import Binding
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.flow_verdict import decide_flows
 from mcoa.engine.identifiers import decide_identifiers
 from mcoa.engine.policy import HomeAgentPolicy, MultipleCareOf
 from mcoa.engine.verdict import (
@@ -34,9 +36,15 @@ def decide(request: Request, policy: HomeAgentPolicy) -> Verdict:
     if status is not None:
         return refuse_whole(status, identifiers)
     lifetime_s, accepted = _grant(request, policy)
-    if identifiers:
-        return decide_identifiers(request, identifiers, policy, lifetime_s, accepted)
-    return _decide_plain(request, policy, lifetime_s, accepted)
+    if not identifiers:
+        return _decide_plain(request, policy, lifetime_s, accepted)
+    verdict = decide_identifiers(request, identifiers, policy, lifetime_s, accepted)
+    if not verdict.bindings or not policy.flow_bindings:
+        return verdict
+    held = () if request.entry is None else request.entry.flows
+    bids = [each.bid for each in verdict.bindings if each.bid is not None]
+    flows = decide_flows(request.update, held, bids, policy.max_flows_per_node)
+    return replace(verdict, flows=flows)
 
 
 def refusal_of_home_address(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.flow_wishes import SAYS_NOTHING, FlowOption, FlowsSaid
 from mcoa.engine.policy import MobileNodePolicy
 from mcoa.engine.wish import Wish
 from mcoa.wire.messages import BindingUpdate
@@ -25,6 +26,7 @@ class Outstanding:
     lifetime_s: int
     timeout_s: float
     attempt: int
+    flows: FlowsSaid = SAYS_NOTHING
 
 
 def make_update(
@@ -33,6 +35,8 @@ def make_update(
     *,
     link: str | None,
     link_layer_address: bytes = b"",
+    flows: tuple[FlowOption, ...] = (),
+    priority: int = 0,
 ) -> Send:
     """Return the message and how it travels.
 
@@ -45,11 +49,18 @@ def make_update(
         policy: names the home address.
         link: that the update uses.
         link_layer_address: on the home link.
+        flows: options that say which flows go where.
+        priority: BID-PRI of all bindings.
     """
     wish = outstanding.wish
     is_at_home = outstanding.source == policy.home_address
-    options: list[BindingIdentifier | LinkLayerAddress] = [
-        BindingIdentifier(bid=item.bid, care_of_address=item.care_of_address, home=item.home)
+    options: list[BindingIdentifier | LinkLayerAddress | FlowOption] = [
+        BindingIdentifier(
+            bid=item.bid,
+            care_of_address=item.care_of_address,
+            home=item.home,
+            priority=priority,
+        )
         for item in wish.items
         if item.bid is not None
     ]
@@ -59,7 +70,7 @@ def make_update(
         sequence=outstanding.sequence,
         flags=_HOME_UPDATE | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0)),
         lifetime_s=outstanding.lifetime_s,
-        options=tuple(options),
+        options=(*options, *flows),
     )
     envelope = Envelope(
         source=outstanding.source,

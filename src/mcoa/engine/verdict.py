@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.engine.flow_verdict import NO_FLOWS, FlowVerdict
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier, LinkLayerAddress, MalformedBindingIdentifier
 from mcoa.wire.registry import BindingStatus, UpdateFlag
@@ -22,6 +23,7 @@ class Verdict:
         identifier_statuses: of the acknowledgement's options; zero defers to `status`.
         identifiers: the update's options, where they are to be answered.
         bindings: all bindings of the home address afterwards; None changes nothing.
+        flows: its flow bindings, likewise; they change only where `bindings` does.
     """
 
     status: BindingStatus
@@ -29,6 +31,7 @@ class Verdict:
     identifiers: tuple[AnyIdentifier, ...] = ()
     identifier_statuses: tuple[BindingStatus, ...] = ()
     bindings: tuple[Binding, ...] | None = None
+    flows: FlowVerdict = NO_FLOWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ not know yet, so that a retransmission carries today's wishes and not yesterday'
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from math import inf
 from typing import Final
 
 from mcoa.binding.update_list import Registration
@@ -69,6 +70,7 @@ def next_wish(
     company_s: float = 0.0,
     left_home: bool = False,
     home_is_proven: bool = True,
+    has_more_to_say: bool = False,
 ) -> Wish | None:
     """Return what to tell the agent, or None when it knows all.
 
@@ -81,6 +83,8 @@ def next_wish(
 
     A home link that is not proven yet (`home_is_proven`) waits until nothing else is to be said:
     a router that lies about it must not hold up the others.
+
+    What is not about addresses (`has_more_to_say`) goes with a refresh of all that can be.
 
     First comes the first address of each link: an agent takes so many bindings and no more,
     and a link with a dozen prefixes must not use up the share of all others.
@@ -95,18 +99,18 @@ def next_wish(
     leftover = [entry for entry in entries if entry.is_leftover(now)]
     speakable = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
     if afresh or (bulk and speakable and leftover and (due or left_home)):
-        if not speakable:
-            return None
-        return _registration(_some(speakable, bulk=bulk), overwrites=True)
+        chosen = _some(speakable, bulk=bulk)
+        return _registration(chosen, overwrites=True) if chosen else None
     if left_home and speakable:
         # Any care-of address ends the home binding, if one at a time is all that is taken.
         return _registration(_some(due or speakable, bulk=bulk))
     if leftover:
         items = tuple(Item(bid=e.bid, care_of_address=None) for e in _some(leftover, bulk=bulk))
         return Wish(items=items, deregisters=True)
-    if not due:
+    if not due and not (has_more_to_say and speakable):
         return None
-    company = [e for e in speakable if not e.is_due(now) and e.is_due(now, ahead_s=company_s)]
+    ahead_s = inf if has_more_to_say else company_s
+    company = [e for e in speakable if not e.is_due(now) and e.is_due(now, ahead_s=ahead_s)]
     chosen = _some(due + company, bulk=bulk)
     home = [e for e in speakable if bulk and e.home and e.is_usable and e not in chosen]
     return _registration(_some(home + chosen, bulk=bulk))

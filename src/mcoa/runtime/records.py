@@ -5,11 +5,15 @@ converts with `offset_s`, which is the time of day minus monotonic time, in seco
 """
 
 import struct
+from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.binding.flow_bindings import FlowBinding
+from mcoa.wire.flow import FlowIdentification
+from mcoa.wire.reader import ParseError, Reader
 
-_VERSION, _VERSION_WITHOUT_HOME = 2, 1
+_VERSION, _VERSION_WITHOUT_FLOWS, _VERSION_WITHOUT_HOME = 3, 2, 1
 _HEAD = struct.Struct(">BHIdB")  # version, sequence, lifetime, forget at, number of bindings
 _BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
 _HOME_FLAG, _DEFENDED_FLAG = 0x80, 0x40
@@ -43,7 +47,28 @@ def emit_record(entry: CacheEntry, *, offset_s: float) -> bytes:
             )
             for binding in entry.bindings
         )
+        + b"".join(map(_emit_flow, entry.flows))
     )
+
+
+def _emit_flow(flow: FlowBinding) -> bytes:
+    """Return a flow binding as the option that would ask for it."""
+    return FlowIdentification(
+        fid=flow.fid, priority=flow.priority, selector=flow.selector, bids=flow.bids
+    ).emit()
+
+
+def _parse_flows(octets: bytes) -> Iterator[FlowBinding]:
+    reader = Reader(octets)
+    while reader.remaining:
+        reader.uint8("type")
+        length = reader.uint8("length")
+        flow = FlowIdentification.parse(Reader(reader.take(length, "flow")))
+        if flow.selector is None or flow.bids is None:
+            raise ParseError(0, "a flow binding without selector or BID")
+        yield FlowBinding(
+            fid=flow.fid, priority=flow.priority, selector=flow.selector, bids=flow.bids
+        )
 
 
 def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -> CacheEntry:
@@ -52,14 +77,19 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
     Raises:
         RecordError: the record is of another version, or damaged.
     """
-    if len(octets) < _HEAD.size or octets[0] not in {_VERSION, _VERSION_WITHOUT_HOME}:
+    if len(octets) < _HEAD.size or not _VERSION_WITHOUT_HOME <= octets[0] <= _VERSION:
         raise RecordError(f"record of {home_address} is not of version {_VERSION}")
     version, sequence, lifetime_s, forget_at, number = _HEAD.unpack_from(octets)
     rest, mac = octets[_HEAD.size :], b""
-    if version == _VERSION and rest:
+    if version > _VERSION_WITHOUT_HOME and rest:
         mac, rest = rest[1 : 1 + rest[0]], rest[1 + rest[0] :]
-    if len(rest) != number * _BINDING.size:
+    rest, last = rest[: number * _BINDING.size], rest[number * _BINDING.size :]
+    if len(rest) != number * _BINDING.size or (last and version <= _VERSION_WITHOUT_FLOWS):
         raise RecordError(f"record of {home_address} has {len(octets)} octets")
+    try:
+        flows = tuple(_parse_flows(last))
+    except ParseError as error:
+        raise RecordError(f"record of {home_address}: {error}") from error
     bindings = tuple(
         Binding(
             bid=bid or None,
@@ -78,5 +108,6 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
         bindings=bindings,
         lifetime_s=lifetime_s,
         link_layer_address=mac,
+        flows=flows,
         forget_at_s=None if forget_at == _NEVER else forget_at - offset_s,
     )

@@ -1,0 +1,378 @@
+"""RFC 6089: the mobile node says which flows go where, and the home agent obeys."""
+
+from ipaddress import IPv6Address, IPv6Network
+
+import pytest
+
+from engine.bench_of_node import AGENT, HOME, LINKS, LTE, POLICY, SAT, WIFI, Bench
+from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
+from mcoa.engine.home_agent import HomeAgent
+from mcoa.engine.policy import FlowPolicy, HomeAgentPolicy, HomePrefix
+from mcoa.wire.flow import FlowIdentification, FlowSummary
+from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
+from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.registry import FlowStatus, UpdateFlag
+from mcoa.wire.selectors import (
+    Ipv4TrafficSelector,
+    Ipv6TrafficSelector,
+    UnknownTrafficSelector,
+)
+
+HOME_NETWORK = IPv6Network("2001:db8:1::/64")
+VOICE = Ipv6TrafficSelector(start_source_port=5060, start_next_header=17)
+WEB = Ipv6TrafficSelector(start_source_port=443, start_next_header=6)
+FIRST = FlowPolicy(fid=1, selector=VOICE, links=("lte", "sat"))
+SECOND = FlowPolicy(fid=2, selector=WEB, links=("wifi", "sat"), copies=True)
+
+
+def listed(update: BindingUpdate) -> dict[int, tuple[int, ...] | None]:
+    """Return the flow bindings that an update lists in full, with their BIDs."""
+    options = [each for each in update.options if isinstance(each, FlowIdentification)]
+    return {each.fid: each.bids for each in options}
+
+
+def summarised(update: BindingUpdate) -> tuple[int, ...]:
+    options = [each for each in update.options if isinstance(each, FlowSummary)]
+    return tuple(fid for each in options for fid in each.fids)
+
+
+# The mobile node.
+
+
+@pytest.fixture
+def node() -> Bench:
+    bench = Bench().with_policy(flows=(FIRST, SECOND))
+    bench.all_links()
+    return bench
+
+
+def accept(bench: Bench, **statuses: FlowStatus) -> list[Action]:
+    """Answer the newest update as an agent that obeys; `statuses` by the letter f and FID."""
+    said = listed(bench.update())
+    return bench.answer(
+        extra=tuple(
+            FlowIdentification(fid=fid, status=statuses.get(f"f{fid}", FlowStatus.ACCEPTED))
+            for fid in said
+        )
+    )
+
+
+def refresh(bench: Bench) -> None:
+    """Let time pass until the next update."""
+    bench.updates.clear()
+    while not bench.updates:
+        bench.until_due()
+
+
+def is_told(bench: Bench) -> bool:
+    return not bench.node.flows.is_due(bench.node.update_list, bench.now)
+
+
+@pytest.mark.requirement("S4.3-14")
+def test_the_first_update_says_all_in_full(node: Bench) -> None:
+    assert listed(node.update()) == {1: (1,), 2: (2, 3)}
+    assert summarised(node.update()) == ()
+    priorities = {each.priority for each in node.update().identifiers}
+    assert all(1 <= priority <= 127 for priority in priorities)
+    kinds = [type(each) for each in node.update().options]
+    assert kinds == [BindingIdentifier] * 3 + [FlowIdentification] * 2
+
+
+@pytest.mark.requirement("S4.3-14")
+def test_a_node_without_rules_says_nothing_of_flows() -> None:
+    bench = Bench()
+    bench.all_links()
+    assert {each.priority for each in bench.update().identifiers} == {0}
+    assert {type(each) for each in bench.update().options} == {BindingIdentifier}
+
+
+def test_what_is_confirmed_is_summarised_in_every_update(node: Bench) -> None:
+    accept(node)
+    refresh(node)
+    assert (listed(node.update()), summarised(node.update())) == ({}, (1, 2))
+    accept(node)
+    node.link("lte")
+    assert node.update().lifetime_s == 0  # the de-registration of one must keep the others
+    assert listed(node.update()) == {1: (3,)}
+    assert summarised(node.update()) == (2,)
+
+
+def test_a_link_that_is_avoided_moves_its_flows_in_one_update(node: Bench) -> None:
+    accept(node)
+    node.updates.clear()
+    node.avoid({"lte"})
+    assert listed(node.update()) == {1: (3,)}
+    assert summarised(node.update()) == (2,)
+    assert node.said() == {1: None, 2: None, 3: None}
+    accept(node)
+    assert is_told(node)
+    node.avoid(())
+    assert listed(node.update()) == {1: (1,)}
+
+
+def test_a_node_on_the_last_avoided_link_goes_on_using_it(node: Bench) -> None:
+    accept(node)
+    node.avoid(set(LINKS))
+    assert is_told(node)
+
+
+def test_an_agent_without_rfc_6089_is_told_once(node: Bench) -> None:
+    actions = node.answer()
+    assert Report(event="agent-knows-no-flow-bindings") in actions
+    refresh(node)
+    assert {type(each) for each in node.update().options} == {BindingIdentifier}
+    assert {each.priority for each in node.update().identifiers} == {0}
+    assert node.node.flows.state(1) == "not supported"
+
+
+def test_a_refused_wish_is_not_repeated_at_once(node: Bench) -> None:
+    actions = accept(node, f1=FlowStatus.ADMINISTRATIVELY_PROHIBITED)
+    assert Report(event="flow-binding-refused", detail="FID 1: status 128") in actions
+    assert node.node.flows.state(1) == "refused"
+    assert node.node.flows.state(2) == "accepted"
+    assert node.sent() == []
+    refresh(node)
+    assert listed(node.update()) == {1: (1,)}
+    assert summarised(node.update()) == (2,)
+
+
+def test_what_the_agent_has_lost_is_said_again(node: Bench) -> None:
+    accept(node)
+    refresh(node)
+    node.answer(extra=(FlowIdentification(fid=2, status=FlowStatus.FID_NOT_FOUND),))
+    assert listed(node.update()) == {2: (2, 3)}
+    assert summarised(node.update()) == (1,)
+
+
+def test_what_an_unanswered_update_said_is_said_again(node: Bench) -> None:
+    accept(node)
+    node.avoid({"lte"})
+    node.avoid(())
+    assert listed(node.update()) == {1: (1,)}
+
+
+def test_many_wishes_are_told_in_several_updates() -> None:
+    flows = tuple(FlowPolicy(fid=fid, selector=VOICE, links=("lte",)) for fid in range(1, 15))
+    bench = Bench().with_policy(flows=flows)
+    bench.all_links()
+    told: set[int] = set()
+    for _ in range(3):
+        told |= listed(bench.update()).keys()
+        assert set(summarised(bench.update())) <= told
+        accept(bench)
+        bench.advance(1.0)
+    assert told == {flow.fid for flow in flows}
+    assert is_told(bench)
+
+
+# The home agent.
+
+
+class Agent:
+    """An agent with a mobile node on three links."""
+
+    def __init__(self, **policy: bool) -> None:
+        self.engine = HomeAgent(
+            HomeAgentPolicy(
+                address=AGENT,
+                home_prefixes=(HomePrefix(network=HOME_NETWORK),),
+                detect_duplicates=False,
+                **policy,  # type: ignore[arg-type]
+            )
+        )
+        self.now = 10.0
+        self.sequence = 1
+        self.actions: list[Action] = []
+        self.say()
+
+    def say(
+        self, *options: FlowIdentification | FlowSummary, bids: tuple[int, ...] = (1, 2, 3)
+    ) -> dict[int, FlowStatus]:
+        """Register these BIDs with more options; return what is answered about flows."""
+        return self.update(*options, bids=bids)
+
+    def update(
+        self,
+        *options: FlowIdentification | FlowSummary,
+        bids: tuple[int, ...] = (1, 2, 3),
+        lifetime_s: int = 100,
+    ) -> dict[int, FlowStatus]:
+        self.sequence += 1
+        addresses = dict(enumerate((LTE, WIFI, SAT), start=1))
+        names = [
+            BindingIdentifier(bid=bid, care_of_address=addresses[bid] if lifetime_s else None)
+            for bid in bids
+        ]
+        message = BindingUpdate(
+            sequence=self.sequence,
+            flags=UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME,
+            lifetime_s=lifetime_s,
+            options=(*names, *options),
+        )
+        envelope = Envelope(source=LTE, destination=AGENT, home_address=HOME)
+        received = Received(message=message, envelope=envelope)
+        self.actions = self.engine.receive(received, self.now)
+        [answer] = [each.message for each in self.actions if isinstance(each, Send)]
+        assert isinstance(answer, BindingAcknowledgement)
+        assert not answer.status.is_rejection
+        flows = [each for each in answer.options if isinstance(each, FlowIdentification)]
+        return {each.fid: each.status for each in flows}
+
+    def flows(self) -> dict[int, tuple[int, ...]]:
+        return {flow.fid: flow.bids for flow in self.engine.flows(HOME)}
+
+
+def wish(fid: int, *bids: int, priority: int = 0) -> FlowIdentification:
+    return FlowIdentification(fid=fid, priority=priority or fid, selector=VOICE, bids=bids)
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent()
+
+
+@pytest.mark.requirement("S3-16")
+def test_flows_are_bound_in_the_order_of_their_priorities(agent: Agent) -> None:
+    said = agent.say(wish(7, 1, priority=9), wish(8, 2, 3, priority=4))
+    assert said == {7: FlowStatus.ACCEPTED, 8: FlowStatus.ACCEPTED}
+    assert list(agent.flows().items()) == [(8, (2, 3)), (7, (1,))]
+    assert BindingsChanged(home_address=HOME) in agent.actions
+
+
+def test_what_is_neither_listed_nor_summarised_is_gone(agent: Agent) -> None:
+    agent.say(wish(1, 1), wish(2, 2), wish(3, 3))
+    assert agent.say(FlowSummary(fids=(1,)), wish(2, 3)) == {2: FlowStatus.ACCEPTED}
+    assert agent.flows() == {1: (1,), 2: (3,)}
+    agent.say(bids=(1,))
+    assert agent.flows() == {}
+
+
+def test_parts_of_a_known_flow_are_replaced(agent: Agent) -> None:
+    agent.say(wish(1, 1))
+    agent.say(FlowIdentification(fid=1, priority=1, selector=WEB))
+    [flow] = agent.engine.flows(HOME)
+    assert (flow.selector, flow.bids) == (WEB, (1,))
+    agent.say(FlowIdentification(fid=1, priority=2, bids=(2,)))
+    [flow] = agent.engine.flows(HOME)
+    assert (flow.selector, flow.bids, flow.priority) == (WEB, (2,), 2)
+
+
+@pytest.mark.parametrize(
+    ("option", "status"),
+    [
+        (FlowIdentification(fid=1, priority=1, bids=(1,)), FlowStatus.MALFORMED),
+        (FlowIdentification(fid=1, priority=1, selector=VOICE), FlowStatus.MALFORMED),
+        (FlowIdentification(fid=1, selector=VOICE, bids=()), FlowStatus.MALFORMED),
+        (FlowIdentification(fid=0, selector=VOICE, bids=(1,)), FlowStatus.MALFORMED),
+        (wish(1, 9), FlowStatus.BID_NOT_FOUND),
+        (wish(1, 1, 9), FlowStatus.BID_NOT_FOUND),
+        (
+            FlowIdentification(
+                fid=1, selector=UnknownTrafficSelector(format=9, data=b""), bids=(1,)
+            ),
+            FlowStatus.TRAFFIC_SELECTOR_FORMAT_NOT_SUPPORTED,
+        ),
+        (
+            FlowIdentification(fid=1, selector=Ipv4TrafficSelector(), bids=(1,)),
+            FlowStatus.TRAFFIC_SELECTOR_FORMAT_NOT_SUPPORTED,
+        ),
+    ],
+)
+def test_a_wish_that_cannot_be_granted_is_answered(
+    agent: Agent, option: FlowIdentification, status: FlowStatus
+) -> None:
+    assert agent.say(option) == {option.fid: status}
+    assert agent.flows() == {}
+
+
+def test_a_refused_change_leaves_what_there_was(agent: Agent) -> None:
+    agent.say(wish(1, 1))
+    assert agent.say(wish(1, 9)) == {1: FlowStatus.BID_NOT_FOUND}
+    assert agent.flows() == {1: (1,)}
+
+
+def test_a_fid_that_is_there_twice_is_refused_twice(agent: Agent) -> None:
+    assert agent.say(wish(1, 1), wish(1, 2)) == {1: FlowStatus.REASON_UNSPECIFIED}
+    assert agent.flows() == {}
+
+
+def test_two_flows_cannot_have_one_priority(agent: Agent) -> None:
+    said = agent.say(wish(1, 1, priority=5), wish(2, 2, priority=5))
+    assert said == {1: FlowStatus.ACCEPTED, 2: FlowStatus.REASON_UNSPECIFIED}
+
+
+def test_a_summary_of_the_unknown_is_answered(agent: Agent) -> None:
+    assert agent.say(FlowSummary(fids=(4, 4))) == {4: FlowStatus.FID_NOT_FOUND}
+
+
+def test_the_number_of_flows_is_bounded(agent: Agent) -> None:
+    for first in range(1, 80, 8):
+        fids = range(first, first + 8)
+        known = tuple(agent.flows())
+        said = agent.say(FlowSummary(fids=known), *(wish(fid, 1) for fid in fids))
+    assert set(said.values()) == {FlowStatus.ADMINISTRATIVELY_PROHIBITED}
+    assert len(agent.flows()) == 64
+
+
+def test_the_end_of_one_binding_keeps_the_flows_that_are_named(agent: Agent) -> None:
+    agent.say(wish(1, 1), wish(2, 2))
+    agent.update(FlowSummary(fids=(1, 2)), bids=(2,), lifetime_s=0)
+    assert agent.flows() == {1: (1,), 2: (2,)}  # the second has nowhere to go, for now
+    agent.update(bids=(1, 3), lifetime_s=0)
+    assert agent.flows() == {}
+
+
+def test_bindings_that_run_out_take_the_flows_along(agent: Agent) -> None:
+    agent.say(wish(1, 1))
+    agent.now += 101.0
+    agent.engine.handle_timer(agent.now)
+    assert agent.engine.bindings(HOME) == ()
+    assert agent.flows() == {}
+
+
+def test_an_agent_may_be_without_flow_bindings() -> None:
+    agent = Agent(flow_bindings=False)
+    assert agent.say(wish(1, 1)) == {}
+    assert agent.flows() == {}
+
+
+# Both.
+
+
+def test_the_two_agree_after_whatever_happens_to_links() -> None:
+    bench = Bench(policy=POLICY).with_policy(flows=(FIRST, SECOND))
+    agent = HomeAgent(
+        HomeAgentPolicy(
+            address=AGENT,
+            home_prefixes=(HomePrefix(network=HOME_NETWORK),),
+            detect_duplicates=False,
+        )
+    )
+
+    def settle() -> dict[int, tuple[int, ...]]:
+        while bench.updates:
+            sent = bench.updates.pop(0)
+            received = Received(message=sent.message, envelope=sent.envelope)
+            for action in agent.receive(received, bench.now):
+                if isinstance(action, Send):
+                    bench.deliver(
+                        action.message,
+                        action.envelope.destination,
+                        home_address=action.envelope.routing_header_home_address,
+                    )
+        return {flow.fid: flow.bids for flow in agent.flows(HOME)}
+
+    bench.all_links()
+    assert settle() == {1: (1,), 2: (2, 3)}
+    bench.link("lte")
+    assert settle() == {1: (3,), 2: (2, 3)}
+    bench.link("wifi")
+    assert settle() == {1: (3,), 2: (3,)}
+    bench.link("lte", IPv6Address("2001:db8:a::7"))
+    assert settle() == {1: (1,), 2: (3,)}
+    bench.link("wifi", WIFI)
+    assert settle() == {1: (1,), 2: (2, 3)}
+    refresh(bench)
+    assert settle() == {1: (1,), 2: (2, 3)}
+    bench.stop()
+    assert settle() == {}
