@@ -8,7 +8,12 @@ from typing import Final
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
-from mcoa.dataplane.packet import encapsulate, tunnel_prefix
+from mcoa.dataplane.packet import (
+    encapsulate,
+    encapsulate_with,
+    encapsulation_limit_header,
+    tunnel_prefix,
+)
 from mcoa.dataplane.table import Path
 
 
@@ -47,6 +52,11 @@ def ipv6(
 
 def ports(source: int, destination: int) -> bytes:
     return source.to_bytes(2, "big") + destination.to_bytes(2, "big")
+
+
+def encapsulate_limited(packet: bytes, prefix: bytes, limit: int) -> bytes:
+    """Return a tunnel packet that may be put into so many more tunnels."""
+    return encapsulate_with(encapsulation_limit_header(limit), packet, prefix)
 
 
 def udp(

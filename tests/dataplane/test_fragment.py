@@ -10,6 +10,7 @@ from dataplane.packets import (
     CARE_OF,
     PEER,
     SERVICE,
+    encapsulate_limited,
     extension,
     fragment_header,
     ipv6,
@@ -17,7 +18,7 @@ from dataplane.packets import (
     udp,
 )
 from mcoa.dataplane.fragment import FragmentDrop, Reassembler, fragment_packet
-from mcoa.dataplane.packet import encapsulate_limited, tunnel_prefix
+from mcoa.dataplane.packet import tunnel_prefix
 from mcoa.wire.ipv6 import parse_packet
 
 

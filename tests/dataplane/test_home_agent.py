@@ -15,6 +15,7 @@ from dataplane.packets import (
     STRANGER,
     Agent,
     address,
+    encapsulate_limited,
     extension,
     fragment_header,
     ipv6,
@@ -24,7 +25,7 @@ from dataplane.packets import (
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.fragment import Reassembler, fragment_packet
 from mcoa.dataplane.icmp import icmpv6_packet
-from mcoa.dataplane.packet import encapsulate_limited, tunnel_prefix
+from mcoa.dataplane.packet import tunnel_prefix
 from mcoa.dataplane.table import Path
 from mcoa.wire.icmpv6 import (
     DestinationUnreachable,

@@ -10,6 +10,7 @@ from dataplane.packets import (
     PEER,
     SERVICE,
     address,
+    encapsulate_limited,
     extension,
     fragment_header,
     ipv6,
@@ -20,7 +21,6 @@ from dataplane.packets import (
 from mcoa.dataplane.packet import (
     FlowClassifier,
     encapsulate,
-    encapsulate_limited,
     encapsulation_limit,
     flow_key,
     is_forwardable,

@@ -165,7 +165,9 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
                 rng.choice((AGENT, LTE, HOME, PEER)).packed for _ in range(2)
             )
             service._from_device([octets])
-            service._arrivals.from_tunnel([(octets, source, destination, rng.randrange(256))])
+            service._arrivals.from_tunnel(
+                [(octets, source, destination, rng.randrange(256), rng.choice((None, 7)))]
+            )
             quoted = bytes((rng.choice((2, 4, 145, 147)), *rng.randbytes(7))) + octets
             service._arrivals.icmp_messages(
                 [
@@ -214,7 +216,7 @@ def test_options_that_are_no_home_address_are_the_kernels_business(node: Maker) 
         made.acknowledge()
         inner = b"\x60\0\0\0\0\x08\x3c\x40" + PEER.packed + HOME.packed
         inner += bytes.fromhex("3b00010400000000")
-        made.service._arrivals.from_tunnel([(inner, AGENT.packed, LTE.packed, 0)])
+        made.service._arrivals.from_tunnel([(inner, AGENT.packed, LTE.packed, 0, None)])
         assert made.service._tun.sent == [inner]
 
     asyncio.run(scenario())

@@ -29,6 +29,7 @@ class DropReason(StrEnum):
     ENCAPSULATION_LIMIT = "tunnel encapsulation limit used up"
     LOOP = "tunnel packet back at its entry"
     NOT_BOUND = "home address is not bound to the source of the packet"
+    COPY = "copy of a packet that came over another path"
     NOT_SERVED = "no such service at this address"
 
 

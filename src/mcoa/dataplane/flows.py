@@ -1,6 +1,7 @@
 """Flows, the home address they belong to, and the order in which they were used."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from mcoa.dataplane.path import PathState
@@ -23,6 +24,10 @@ class FlowRule(Protocol):
 
     def keeps(self, path: PathState, home: "Home") -> bool:
         """Tell whether a flow may stay on its path."""
+        ...
+
+    def copies(self, home: "Home") -> Sequence[PathState]:
+        """Return the paths that packets are copied to; none where they are not."""
         ...
 
 

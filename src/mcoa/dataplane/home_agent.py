@@ -10,8 +10,10 @@ from random import Random
 from struct import Struct
 from typing import Final
 
+from mcoa.dataplane.copies import Numbering, Windows, number_in
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
 from mcoa.dataplane.echoes import Echoes
+from mcoa.dataplane.flow_selection import BoundFlows
 from mcoa.dataplane.fragment import Reassembler, fragment_packet
 from mcoa.dataplane.icmp import (
     ADDRESS_UNREACHABLE,
@@ -56,6 +58,7 @@ class HomeAgentForwarder:
         table: the bindings and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
         echoes: those between us and mobile nodes; who waits for answers is for the owner to set.
+        flow_bindings: by home address, what mobile nodes said of flows; for the owner to set.
     """
 
     def __init__(
@@ -103,6 +106,9 @@ class HomeAgentForwarder:
             emit=self._emit, answer=self._send, errors=self._errors, drops=self.drops, rng=rng
         )
         self.echoes = Echoes(self._entry)
+        self.flow_bindings: dict[bytes, BoundFlows] = {}
+        self._numbering = Numbering(rng.getrandbits(24))
+        self._windows = Windows()
         self._home_link = OnLinkExit(
             emit=frame, answer=self._send, errors=self._errors, drops=self.drops
         )
@@ -179,10 +185,16 @@ class HomeAgentForwarder:
             self.drops.report(DropReason.LOOP, packet[8:24], home_address, now)
             return
         key = self._classifier.key(packet)
-        path = self.table.route(home_address, key, now)
+        flows = self.flow_bindings.get(home_address)
+        rule = flows.rule_for(packet) if flows else None
+        path = self.table.route(home_address, key, now, rule)
         if path is None:
             self.drops.count(DropReason.NO_BINDING)
             self._answer(self._errors.unreachable(packet, ADDRESS_UNREACHABLE, now), now)
+            return
+        copies = self.table.copies(home_address, rule) if rule else ()
+        if copies:
+            self._entry.send_copies(copies, packet, self._numbering.take(), now)
             return
         if key is not None:
             self.table.shorten(home_address, key, outbound=shortcut(packet))
@@ -223,6 +235,10 @@ class HomeAgentForwarder:
         state.packets_in += 1
         state.octets_in += len(inner)
         if inner[24:40] == self._address and self.echoes.take(inner, state, now):
+            return
+        number = number_in(packet)
+        if number is not None and not self._windows.is_first(inner_source, number):
+            self.drops.count(DropReason.COPY)
             return
         key = self._classifier.key(inner)
         self.table.learn(inner_source, key, bid, now)

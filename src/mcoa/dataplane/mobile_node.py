@@ -13,6 +13,7 @@ from random import Random
 from struct import Struct
 from typing import Final
 
+from mcoa.dataplane.copies import Numbering, Window
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
 from mcoa.dataplane.direct import (
     DirectExit,
@@ -114,6 +115,8 @@ class MobileNodeForwarder:
             emit=send, answer=self._answer, errors=errors, drops=self.drops, rng=rng
         )
         self.echoes = Echoes(self._entry)
+        self._numbering = Numbering(rng.getrandbits(24))
+        self._window = Window()
         self._home_link = OnLinkExit(
             emit=frame, answer=self._answer, errors=errors, drops=self.drops
         )
@@ -162,12 +165,21 @@ class MobileNodeForwarder:
         self._into_tunnel(packet, now)
 
     def from_tunnel(
-        self, outer_source: bytes, bid: int, inner: bytes, traffic_class: int, now: float
+        self,
+        outer_source: bytes,
+        bid: int,
+        inner: bytes,
+        traffic_class: int,
+        now: float,
+        number: int | None = None,
     ) -> None:
         """Take the inside of a tunnel packet that came to the care-of address of `bid`.
 
-        `traffic_class` is the one of the tunnel header; its ECN field matters.
+        `traffic_class` is the one of the tunnel header; its ECN field matters. `number` is
+        that of a copy.
         """
+        if number is not None and self._is_copy(outer_source, bid, inner, number):
+            return
         flow = self._inbound.get(inner[6:44]) or self._inbound.get(shortcut(inner))
         if (
             flow is not None
@@ -184,6 +196,17 @@ class MobileNodeForwarder:
             self._write(inner)
             return
         self._out_of_tunnel(outer_source, bid, inner, traffic_class, now)
+
+    def _is_copy(self, outer_source: bytes, bid: int, inner: bytes, number: int) -> bool:
+        """Tell whether a packet has come over another path already, and count it."""
+        if outer_source != self._home_agent or self._window.is_first(number):
+            return False
+        self.drops.count(DropReason.COPY)
+        state = self._state(bid)
+        if state is not None:
+            state.packets_in += 1
+            state.octets_in += len(inner)
+        return True
 
     def from_capture(self, packet: bytes, bid: int, now: float) -> bool:
         """Take a packet with a type 2 routing header that came to the care-of address of `bid`.
@@ -272,6 +295,10 @@ class MobileNodeForwarder:
                 return
         if path is None:
             self.drops.count(DropReason.NO_BINDING)
+            return
+        copies = self.table.copies(self._home_address, rule) if rule else ()
+        if copies:
+            self._entry.send_copies(copies, packet, self._numbering.take(), now)
             return
         self._shorten(key, packet, path, direct=False)
         exit_ = self._home_link if path.path.home else self._entry

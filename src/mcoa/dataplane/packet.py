@@ -13,6 +13,7 @@ UDP: Final = 17
 IPV6: Final = 41
 ROUTING: Final = 43
 FRAGMENT: Final = 44
+ESP: Final = 50
 AUTHENTICATION: Final = 51
 ICMPV6: Final = 58
 DESTINATION_OPTIONS: Final = 60
@@ -182,13 +183,16 @@ def encapsulate(packet: bytes, prefix: bytes) -> bytes:
     return _tunnel_header(packet[:4], len(packet), prefix) + packet
 
 
-def encapsulate_limited(packet: bytes, prefix: bytes, limit: int) -> bytes:
-    """Do as encapsulate(), with a Tunnel Encapsulation Limit option (RFC 2473 4.1.1)."""
-    option = bytes((IPV6, 0, _ENCAPSULATION_LIMIT, 1, limit, 1, 1, 0))
-    header = _tunnel_header(
-        packet[:4], len(packet) + 8, bytes((DESTINATION_OPTIONS,)) + prefix[1:]
-    )
-    return header + option + packet
+def encapsulate_with(options: bytes, packet: bytes, prefix: bytes) -> bytes:
+    """Do as encapsulate(), with a whole header of destination options before the packet."""
+    size = len(options) + len(packet)
+    header = _tunnel_header(packet[:4], size, bytes((DESTINATION_OPTIONS,)) + prefix[1:])
+    return header + options + packet
+
+
+def encapsulation_limit_header(limit: int) -> bytes:
+    """Return destination options with a Tunnel Encapsulation Limit (RFC 2473 4.1.1)."""
+    return bytes((IPV6, 0, _ENCAPSULATION_LIMIT, 1, limit, 1, 1, 0))
 
 
 def encapsulation_limit(packet: bytes) -> int:

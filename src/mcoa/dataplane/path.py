@@ -74,6 +74,7 @@ class PathState:
             the way of a packet says all.
         mtu: what is known about the path's MTU.
         active_flows: flows on this path that had packets of late.
+        round_trip_s: of probes; None where there are none.
         verified_at_s: when something last came in over this path.
         packets_out, octets_out, packets_in, octets_in: inner packets carried.
     """
@@ -93,6 +94,7 @@ class PathState:
         "path",
         "prefix",
         "room",
+        "round_trip_s",
         "verified_at_s",
     )
 
@@ -113,6 +115,7 @@ class PathState:
         self.down = False
         self.mtu = PathMtu(path.mtu, path.overhead)
         self.active_flows = 0
+        self.round_trip_s: float | None = None
         self.verified_at_s = 0.0
         self.packets_in = self.octets_in = self.packets_out = self.octets_out = 0
         self.settle()
@@ -120,7 +123,7 @@ class PathState:
     def adopt(self, path: Path, prefix: bytes) -> None:
         """Become `path`, bound from now on; another care-of address is another network."""
         if path.care_of_address != self.path.care_of_address:
-            self.down = False
+            self.down, self.round_trip_s = False, None
             self.mtu = PathMtu(path.mtu, path.overhead)
         self.mtu.link = path.mtu
         self.path = path

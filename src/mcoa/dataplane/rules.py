@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Network
+from math import inf
 from typing import Final
 
 from mcoa.dataplane.flows import Home
@@ -21,6 +22,7 @@ from mcoa.dataplane.packet import (
 from mcoa.dataplane.path import PathState
 
 _ALL_ONES: Final = (1 << 128) - 1
+_LEAST_GAIN, _LEAST_GAIN_S = 0.2, 0.005
 
 
 class Verb(StrEnum):
@@ -31,6 +33,12 @@ class Verb(StrEnum):
 
     SPREAD = "spread"
     """The least loaded one, and then no other."""
+
+    LOWEST_LATENCY = "lowest-latency"
+    """The one whose probes return soonest; another one when that is clearly sooner."""
+
+    DUPLICATE = "duplicate"
+    """All of them: a copy of each packet goes over each, and the other end keeps the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +73,19 @@ class Rule:
 
     def pick(self, home: Home) -> PathState | None:
         """Return the path for a flow that has none yet; None while none of the links serves."""
-        live = [path for path in home.paths.values() if path.live]
-        if self.verb is Verb.SPREAD:
-            allowed = [path for path in live if path.path.link in self.links]
-            return min(allowed, key=_load, default=None)
-        for link in self.links:
-            of_link = [path for path in live if path.path.link == link]
-            if of_link:
-                return min(of_link, key=_load)
-        return None
+        allowed = self._allowed(home)
+        match self.verb:
+            case Verb.SPREAD:
+                return min(allowed, key=_load, default=None)
+            case Verb.LOWEST_LATENCY:
+                return min(allowed, key=_round_trip, default=None)
+            case Verb.STICK | Verb.DUPLICATE:
+                ranks = {link: rank for rank, link in enumerate(self.links)}
+                return min(
+                    allowed,
+                    key=lambda path: (ranks[path.path.link], path.load),
+                    default=None,
+                )
 
     def keeps(self, path: PathState, home: Home) -> bool:
         """Tell whether a flow may stay on its path."""
@@ -82,7 +94,21 @@ class Rule:
         if self.verb is Verb.SPREAD and path.path.link in self.links:
             return True
         wanted = self.pick(home)
-        return wanted is None or wanted.path.link == path.path.link
+        if wanted is None or wanted.path.link == path.path.link:
+            return True
+        is_measured = self.verb is Verb.LOWEST_LATENCY and path.path.link in self.links
+        return is_measured and not _is_clearly_sooner(wanted, path)
+
+    def copies(self, home: Home) -> list[PathState]:
+        """Return the paths that packets are copied to; none where they are not."""
+        if self.verb is not Verb.DUPLICATE:
+            return []
+        first_of = {path.path.link: path for path in reversed(self._allowed(home))}
+        return list(first_of.values()) if len(first_of) > 1 else []
+
+    def _allowed(self, home: Home) -> list[PathState]:
+        paths = home.paths.values()
+        return [path for path in paths if path.live and path.path.link in self.links]
 
 
 class _Matcher:
@@ -139,6 +165,11 @@ class Rules:
         """Tell whether there are any."""
         return bool(self.rules)
 
+    @property
+    def measure(self) -> bool:
+        """Whether where flows belong may change with the round trips of paths."""
+        return any(rule.verb is Verb.LOWEST_LATENCY for rule in self.rules)
+
     def rule_for(self, packet: bytes) -> Rule | None:
         """Return the rule for a whole packet of the mobile node; None where none matches.
 
@@ -158,6 +189,21 @@ def _is_in(port: int, ranges: Iterable[range]) -> bool:
 
 def _load(path: PathState) -> float:
     return path.load
+
+
+def _round_trip(path: PathState) -> tuple[float, float]:
+    """Return what to compare paths by; those without probes come last, by their loads."""
+    return (inf if path.round_trip_s is None else path.round_trip_s, path.load)
+
+
+def _is_clearly_sooner(one: PathState, other: PathState) -> bool:
+    """Tell whether to change paths is worth it: packets overtake each other then."""
+    if one.round_trip_s is None:
+        return False
+    if other.round_trip_s is None:
+        return True
+    gain_s = other.round_trip_s - one.round_trip_s
+    return gain_s > max(_LEAST_GAIN * other.round_trip_s, _LEAST_GAIN_S)
 
 
 PROTOCOLS: Final = {"tcp": 6, "udp": 17, "icmpv6": ICMPV6, "esp": 50, "sctp": 132}

@@ -9,7 +9,7 @@ A home address costs its bindings only; flows, counters and the like exist where
 Nothing here grows with the number of home addresses or flows but memory, and that is bounded.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from mcoa.dataplane.fast_path import FastPath, NoFastPath
@@ -225,7 +225,8 @@ class ForwardingTable:
             if path.live or not home.has_live_path:
                 self._create(home, flow_key, path, now)
             return
-        if self._follows_inbound and flow.path is not path and _may_follow(flow, path, now):
+        is_elsewhere = self._follows_inbound and flow.path is not path
+        if is_elsewhere and not _is_ruled(flow) and _may_follow(flow, path, now):
             self._move(flow, path, now)
         self._touch(flow, now)
 
@@ -303,6 +304,19 @@ class ForwardingTable:
         home = self._home(home_address)
         for flow in list(home.flows.values()) if home else ():
             self._obey(flow, now)
+
+    def copies(self, home_address: bytes, rule: FlowRule) -> Sequence[PathState]:
+        """Return the paths that a rule has packets copied to, not over the home link; or none."""
+        home = self._home(home_address)
+        paths = [] if home is None else rule.copies(home)
+        return () if any(path.path.home for path in paths) else paths
+
+    def ask_anew(self, home_address: bytes) -> None:
+        """Have the rule of each flow found anew, with its next packet: rules have changed."""
+        home = self._homes.get(home_address)
+        for flow in home.flows.values() if home else ():
+            flow.rule = None
+            self._cut_short(flow)
 
     def expire(self, now: float, most: int = 1000) -> None:
         """Forget flows that were silent too long, at most `most` at a time.
@@ -390,13 +404,18 @@ class ForwardingTable:
 
     def _remove(self, flow: Flow) -> None:
         self._recency.remove(flow)
+        self._cut_short(flow)
+        del flow.home.flows[flow.key]
+        self._release(flow.home)
+
+    def _cut_short(self, flow: Flow) -> None:
+        """Let no shortcut lead to a flow."""
         self._fast_path.remove(flow)
         for octets in flow.outbound:
             del self.outbound[octets]
         for octets in flow.inbound:
             del self.inbound[octets]
-        del flow.home.flows[flow.key]
-        self._release(flow.home)
+        flow.outbound = flow.inbound = ()
 
     def _release(self, home: Home) -> None:
         """Let go of a home address without flows, unless there is room to keep its counters."""
@@ -404,6 +423,11 @@ class ForwardingTable:
             return
         if not any(path.down for path in home.paths.values()):
             self._homes.pop(home.address, None)
+
+
+def _is_ruled(flow: Flow) -> bool:
+    """Tell whether a rule says where a flow goes now, whatever path its packets come by."""
+    return flow.rule is not None and flow.rule.pick(flow.home) is not None
 
 
 def _may_follow(flow: Flow, path: PathState, now: float) -> bool:

@@ -5,10 +5,11 @@ to the device, and by the home agent itself between two of its mobile nodes. A m
 own packets start at the tunnel and keep theirs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
+from mcoa.dataplane.copies import mark
 from mcoa.dataplane.counters import DropReason, Drops
 from mcoa.dataplane.fragment import fragment_packet
 from mcoa.dataplane.icmp import ErrorSource
@@ -22,15 +23,15 @@ from mcoa.dataplane.packet import (
     ROUTING,
     TUNNEL_OVERHEAD,
     encapsulate,
-    encapsulate_limited,
+    encapsulate_with,
     encapsulation_limit,
+    encapsulation_limit_header,
     is_tunnel_packet,
 )
 from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.path_mtu import advertised_mtu
 
 _MAY_LIMIT: Final = frozenset((HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, FRAGMENT, IPV6))
-_LIMIT_OVERHEAD: Final = 8
 #: What a tunnel packet may be put into, if it does not say (RFC 2473 6.6). Two agents of which
 #: each has the other's home address for a care-of address would else do so for ever.
 _DEFAULT_LIMIT: Final = 4
@@ -60,15 +61,32 @@ class TunnelEntry:
         self._rng = rng
         self.fragments_made = 0
 
-    def send(self, state: PathState, packet: bytes, now: float) -> None:
-        """Encapsulate a packet and send it, or tell its source why not."""
+    def send_copies(
+        self, states: Sequence[PathState], packet: bytes, number: int, now: float
+    ) -> None:
+        """Send a copy of a packet over each of some paths, with a number in common.
+
+        What is a tunnel packet already goes over the first one alone.
+        """
+        if packet[6] in _MAY_LIMIT and _limit(packet, encapsulation_limit(packet)) is not None:
+            self.send(states[0], packet, now)
+            return
+        for state in states:
+            self.send(state, packet, now, mark(number))
+
+    def send(self, state: PathState, packet: bytes, now: float, extra: bytes = b"") -> None:
+        """Encapsulate a packet and send it, or tell its source why not.
+
+        `extra` is a header of destination options to go before what has no limit.
+        """
         limit_at = encapsulation_limit(packet) if packet[6] in _MAY_LIMIT else 0
         if limit_at and not packet[limit_at]:
             self._drops.count(DropReason.ENCAPSULATION_LIMIT)
             self._reply(self._errors.parameter_problem(packet, limit_at, now), now)
             return
         limit = _limit(packet, limit_at) if packet[6] in _MAY_LIMIT else None
-        overhead = TUNNEL_OVERHEAD + (0 if limit is None else _LIMIT_OVERHEAD)
+        options = extra if limit is None else encapsulation_limit_header(limit)
+        overhead = TUNNEL_OVERHEAD + len(options)
         while True:
             mtu = state.mtu.path(now)
             state.settle(now)
@@ -78,7 +96,7 @@ class TunnelEntry:
                 mtu = advertised_mtu(mtu - overhead)
                 self._reply(self._errors.packet_too_big(packet, mtu, now), now)
                 return
-            refused = self._emit_all(state, packet, limit, mtu)
+            refused = self._emit_all(state, packet, options, mtu)
             if not refused:
                 state.packets_out += 1
                 state.octets_out += len(packet)
@@ -100,16 +118,16 @@ class TunnelEntry:
             self._reply(self._errors.packet_too_big(inner, told, now), now)
 
     def _emit_all(
-        self, state: PathState, packet: bytes, limit: int | None, mtu: int
+        self, state: PathState, packet: bytes, options: bytes, mtu: int
     ) -> int | None:
-        if limit is None:
-            outer, head = encapsulate(packet, state.prefix), BASE_LENGTH
+        if options:
+            outer = encapsulate_with(options, packet, state.prefix)
         else:
-            outer = encapsulate_limited(packet, state.prefix, limit)
-            head = BASE_LENGTH + _LIMIT_OVERHEAD
+            outer = encapsulate(packet, state.prefix)
         if len(outer) <= mtu:
             return self._emit(state.path, outer)
         # Each fragment has the limit: it may be put into the next tunnel by itself.
+        head = BASE_LENGTH + len(options)
         fragments = fragment_packet(outer, mtu, self._rng.getrandbits(32), head)
         self.fragments_made += len(fragments)
         for fragment in fragments:

@@ -68,14 +68,15 @@ class Arrivals:
         """Take the insides of tunnel packets."""
         now, take, bids = self._driver.now, self._forwarder.from_tunnel, self.bids
         agent, role = self.home_agent, self._correspondent
-        for inner, source, destination, traffic_class in packets:
+        for inner, source, destination, traffic_class, number in packets:
             if source == agent and inner[_PROTOCOL] == _MOBILITY:
                 self._signalling(inner, tunnelled=True)
             elif source == agent and role is not None and has_home_address(inner):
                 role.take(inner)
             else:
                 # To a former care-of address it may have been on its way when that was replaced.
-                take(source, bids.get(destination, _NO_PATH), inner, traffic_class, now)
+                bid = bids.get(destination, _NO_PATH)
+                take(source, bid, inner, traffic_class, now, number)
 
     def from_capture(self, packets: list[bytes]) -> None:
         """Take packets with a header of mobility, as they were on the wire."""

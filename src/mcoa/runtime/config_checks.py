@@ -7,6 +7,7 @@ here, because its own check speaks of it.
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address, IPv6Network
+from math import prod
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 MOST_LINKS = 100  # each has a routing table of its own, 5100 to 5199
 LONGEST_SOCKET_PATH = 107  # octets, without the final zero (unix(7))
 DEFAULT_DEVICE = "mip0"
+_MOST_FLOW_BINDINGS = 64
 DEFAULT_RUNTIME_DIRECTORY = "/run/mcoa"
 
 
@@ -183,6 +185,33 @@ def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
                     message=f"use: there is no link {as_written(link)}",
                     hint=f"the links of this file are: {', '.join(map(str, links))}",
                 )
+    yield from _check_flow_bindings(document, rules)
+
+
+def _check_flow_bindings(document: Table, rules: object) -> Iterator[Finding]:
+    """Find rules that a home agent cannot be told, and those that measure nothing."""
+    settings = document.get("mobile-node")
+    is_off = isinstance(settings, dict) and settings.get("probe_interval") == "off"
+    total = 0
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if not isinstance(rule, dict):
+            continue
+        if is_off and rule.get("how") == "lowest-latency":
+            yield Finding(
+                path=("rule", index, "how"),
+                message="how: lowest-latency needs probes, and they are off",
+                hint="delete probe_interval in [mobile-node], or write an interval",
+            )
+        values = [rule.get(key) for key in ("to", "port", "own_port", "protocol")]
+        values += [rule.get(key) for key in ("dscp", "flow_label")]
+        total += prod(len(each) or 1 for each in values if isinstance(each, list))
+        if total > _MOST_FLOW_BINDINGS:
+            yield Finding(
+                path=("rule", index),
+                message=f"rule: up to this one there are {total} combinations of values",
+                hint=f"write ranges and prefixes; {_MOST_FLOW_BINDINGS} can be told the agent",
+            )
+            return
 
 
 def _check_repeats(links: list[Table], key: str, noun: str) -> Iterator[Finding]:

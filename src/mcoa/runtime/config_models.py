@@ -52,6 +52,7 @@ class HomeAgentSettings(_Table):
         advertise: send router advertisements on the home link.
         preference: in the advertisements and in discovery; higher is tried first.
         deprecated_prefixes: those of the home prefixes that are to be given up.
+        flow_bindings: send flows where mobile nodes want them (RFC 6089).
         probe_interval_s: between two probes of a path that has traffic; 0 for no probes.
         probe_multiplier: answers in a row that are missed before a path is down.
     """
@@ -70,6 +71,7 @@ class HomeAgentSettings(_Table):
     advertise: Flag = False
     preference: Preference = 0
     deprecated_prefixes: Prefixes = ()
+    flow_bindings: Flag = True
     probe_interval_s: ProbeInterval = Field(default=0.1, alias="probe_interval")
     probe_multiplier: ProbeMultiplier = 3
 

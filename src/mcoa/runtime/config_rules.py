@@ -1,12 +1,16 @@
 """The tables [[rule]] of a mobile node's file, and the rules that they make."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv6Address
+from itertools import product
+from math import prod
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
 from mcoa.dataplane.rules import PROTOCOLS, Match, Rule, Rules, Verb
+from mcoa.engine.policy import FlowPolicy
 from mcoa.runtime.config_values import (
     AnyPrefix,
     Name,
@@ -16,6 +20,7 @@ from mcoa.runtime.config_values import (
     refusal,
     whole_number,
 )
+from mcoa.wire.selectors import Ipv6TrafficSelector
 
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _HIGHEST_PORT: Final = 0xFFFF
@@ -108,6 +113,35 @@ class RuleSettings(BaseModel):
     dscp: _AllDscp = ()
     flow_label: _Labels = ()
 
+    def selectors(self, home_address: IPv6Address) -> Iterator[Ipv6TrafficSelector]:
+        """Yield what describes the packets that come back, as their home agent sees them."""
+        for prefix, port, own, protocol, dscp, label in product(
+            self.to or (None,),
+            self.port or (None,),
+            self.own_port or (None,),
+            self.protocol or (None,),
+            self.dscp or (None,),
+            self.flow_label or (None,),
+        ):
+            yield Ipv6TrafficSelector(
+                start_source=None if prefix is None else prefix[0],
+                end_source=None if prefix is None else prefix[-1],
+                start_destination=home_address,
+                start_flow_label=label,
+                start_source_port=None if port is None else port[0],
+                end_source_port=None if port is None else port[-1],
+                start_destination_port=None if own is None else own[0],
+                end_destination_port=None if own is None else own[-1],
+                start_traffic_class=None if dscp is None else dscp << 2,
+                start_next_header=protocol,
+            )
+
+    @property
+    def number_of_selectors(self) -> int:
+        """How many flow bindings the rule takes."""
+        lists = (self.to, self.port, self.own_port, self.protocol, self.dscp, self.flow_label)
+        return prod(max(1, len(each)) for each in lists)
+
     def rule(self) -> Rule:
         """Return it as the forwarder has it."""
         return Rule(
@@ -123,6 +157,30 @@ class RuleSettings(BaseModel):
             verb=self.how,
             links=self.use,
         )
+
+
+def flow_policies(
+    settings: Iterable[RuleSettings], home_address: IPv6Address
+) -> tuple[FlowPolicy, ...]:
+    """Return what a home agent is told of the rules of a file (RFC 6089).
+
+    No flow binding says `spread` or `lowest-latency`: there the agent follows the mobile node's
+    packets. So it does for the rules after such a one, which it could take for the first.
+    """
+    made: list[FlowPolicy] = []
+    for each in settings:
+        if each.how not in {Verb.STICK, Verb.DUPLICATE}:
+            break
+        made += [
+            FlowPolicy(
+                fid=fid,
+                selector=selector,
+                links=each.use,
+                copies=each.how is Verb.DUPLICATE,
+            )
+            for fid, selector in enumerate(each.selectors(home_address), len(made) + 1)
+        ]
+    return tuple(made)
 
 
 RuleTables = Annotated[tuple[RuleSettings, ...], BeforeValidator(_tables), Field(alias="rule")]

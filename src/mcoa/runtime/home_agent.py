@@ -14,6 +14,7 @@ from random import SystemRandom
 from time import time
 
 from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.dataplane.flow_selection import BoundFlows
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.liveness import Pace
@@ -300,6 +301,7 @@ class HomeAgentService:
             self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
         )
         self._forwarder.table.replace(home_address.packed, self._paths(home_address, bindings))
+        self._flows_changed(home_address, bindings)
         self._data_plane.adopt(home_address.packed, self._driver.now)
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
@@ -308,6 +310,15 @@ class HomeAgentService:
             home_address=home_address,
             bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
         )
+
+    def _flows_changed(self, home_address: IPv6Address, bindings: list[Binding]) -> None:
+        known, bids = self._forwarder.flow_bindings, [each.bid or 0 for each in bindings]
+        flows = BoundFlows(self.engine.flows(home_address), bids)
+        before = known.pop(home_address.packed, None)
+        if flows:
+            known[home_address.packed] = flows
+        if flows or before:
+            self._forwarder.table.ask_anew(home_address.packed)
 
     def _paths(self, home_address: IPv6Address, bindings: list[Binding]) -> tuple[Path, ...]:
         """Return the paths of a home address, of which one may lead over the home link.

@@ -175,6 +175,7 @@ class MobileNodeService:
             links=self._links,
             states=self._states,
             mtu=self._path_mtu,
+            avoided=self._links_avoided,
             events=self._events,
         )
         self._began_s = self._driver.now
@@ -188,6 +189,7 @@ class MobileNodeService:
             events=self._events,
             fell=self._ask_router,
             returned=lambda _home_address: self._book.returned(self._now()),
+            judged=self._book.judged,
         )
         self._forwarder.echoes.answered = self._probes.answered
         self._switch = LinkSwitch(
@@ -259,6 +261,7 @@ class MobileNodeService:
         """Do what is due every second."""
         self._collect()
         self._look_after_routers()
+        self._book.measured(self._driver.now)
         self._forwarder.expire(self._driver.now)
         if self._correspondent is not None:
             self._correspondent.forwarder.expire(self._driver.now)
@@ -275,6 +278,10 @@ class MobileNodeService:
             if state.up and state.gateway is not None:
                 with suppress(OSError):
                     self._netlink.use_neighbour(state.index, state.gateway)
+
+    def _links_avoided(self, links: frozenset[str]) -> None:
+        now = self._driver.now
+        self._driver.run(self.engine.links_avoided(links, now))
 
     def _ask_router(self, link: str) -> None:
         """Find out whether it is the router of a silent link that does not answer."""

@@ -34,6 +34,7 @@ class PathBook:
         links: Mapping[str, LinkSettings],
         states: Mapping[str, LinkState],
         mtu: Callable[[UsablePath], int],
+        avoided: Callable[[frozenset[str]], object],
         events: Events,
     ) -> None:
         """Begin without paths.
@@ -45,6 +46,7 @@ class PathBook:
             links: by name.
             states: of the links, likewise; they change.
             mtu: tells how large packets on a path may be; octets.
+            avoided: told which links are registered and have no path that serves.
             events: for the log.
         """
         self._engine = engine
@@ -54,6 +56,8 @@ class PathBook:
         self._links = links
         self._states = states
         self._mtu = mtu
+        self._told_avoided = avoided
+        self._avoided: frozenset[str] = frozenset()
         self._events = events
         self._home_address: bytes = engine.policy.home_address.packed
         self._paths: tuple[Path, ...] = ()
@@ -101,6 +105,7 @@ class PathBook:
         """Move all flows off a link."""
         for home_address, bid in self._bids_of(link):
             self._table.path_down(home_address, bid)
+        self.judged()
 
     def refill(self, link: str, now: float) -> None:
         """Let flows use a link again, and have it take its share of them when it is bound."""
@@ -109,11 +114,26 @@ class PathBook:
             self._table.path_up(home_address, bid)
             self._table.obey(home_address, now)
         self.take_back(now)
+        self.judged()
+
+    def judged(self) -> None:
+        """Have the agent know which links do not serve now, if they are others than before."""
+        states = self._table.states_of(self._home_address)
+        bound = {state.path.link for state in states if state.bound}
+        avoided = frozenset(bound - {state.path.link for state in states if state.live})
+        if avoided != self._avoided:
+            self._avoided = avoided
+            self._told_avoided(avoided)
 
     def returned(self, now: float) -> None:
         """Have a path that answers again take its share of the flows."""
         self._table.obey(self._home_address, now)
         self._table.rebalance(self._home_address, now)
+
+    def measured(self, now: float) -> None:
+        """Let round trips say where flows go that are to go by them."""
+        if self._forwarder.rules.measure:
+            self._table.obey(self._home_address, now)
 
     def take_back(self, now: float) -> None:
         """Give links that are bound again their share of the flows."""

@@ -1,7 +1,7 @@
 """Probes of paths at work: sent in time, and what they show told to the forwarder's table."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv6Address
 from random import SystemRandom
 from typing import Final
@@ -28,6 +28,10 @@ class PathProbes:
         is_always: look after paths without traffic, too; for a node with a few.
         fell: told of the link whose path is down.
         returned: told the home address whose path has come back.
+        judged: told after any of that.
+
+    Attributes:
+        excluded: links that somebody else has taken out of use, and will take back.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class PathProbes:
         events: Events,
         fell: Callable[[str], object] = lambda _link: None,
         returned: Callable[[bytes], object] = lambda _home_address: None,
+        judged: Callable[[], object] = lambda: None,
     ) -> None:
         self._table = table
         self._send = send
@@ -48,6 +53,8 @@ class PathProbes:
         self._events = events
         self._fell = fell
         self._returned = returned
+        self._told_judged = judged
+        self._left: dict[Place, str] = {}
         self._prober = Prober(pace, SystemRandom())
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -94,8 +101,23 @@ class PathProbes:
         )
         for place, probe in self._prober.due(now):
             self._send(states[place], probe, now)
-        for place, health in self._prober.judge(now):
+        changes = self._prober.judge(now)
+        for place, health in changes:
             self._judged(place, states[place], health)
+        if changes or self._take_back(states):
+            self._told_judged()
+        for place, state in states.items():
+            liveness = self._prober.liveness(place)
+            state.round_trip_s = liveness.round_trip_s if liveness else None
+
+    def _take_back(self, states: Mapping[Place, PathState]) -> bool:
+        """Use paths again that were found bad and that nobody looks after any more."""
+        gone = [place for place in self._left if place not in states]
+        for place in gone:
+            home_address, bid = place
+            if self._left.pop(place) not in self.excluded:
+                self._table.path_up(home_address, bid)
+        return bool(gone)
 
     def _states(self) -> dict[Place, PathState]:
         found: dict[Place, PathState] = {}
@@ -121,8 +143,10 @@ class PathProbes:
         home_address, bid = place
         if health is Health.UP:
             self._table.path_up(home_address, bid)
+            self._left.pop(place, None)
             self._returned(home_address)
         else:
+            self._left[place] = state.path.link
             self._table.path_down(home_address, bid)
         if health is Health.DOWN:
             self._fell(state.path.link)

@@ -15,6 +15,7 @@ from mcoa.runtime.config_models import (
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
+from mcoa.runtime.config_rules import flow_policies
 
 
 def home_agent_policy(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
@@ -42,6 +43,7 @@ def home_agent_policy(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
         simultaneous_home=settings.simultaneous_home,
         only_router=settings.only_router,
         preference=settings.preference,
+        flow_bindings=settings.flow_bindings,
     )
 
 
@@ -64,6 +66,7 @@ def mobile_node_policy(configuration: MobileNodeConfiguration) -> MobileNodePoli
         optimized=settings.route_optimization,
         not_optimized=settings.no_route_optimization,
         optimizes_at_home=settings.route_optimization_at_home,
+        flows=flow_policies(configuration.rules, settings.home_address),
     )
 
 

@@ -98,6 +98,10 @@ home_prefixes = ["2001:db8:1::/64"]
 # Home prefixes that are to be given up: mobile nodes are told (status 1, RFC 6275, 10.6).
 # deprecated_prefixes = ["2001:db8:1::/64"]
 
+# Send flows down the links that the rules of mobile nodes name (RFC 6089). With false, a
+# flow goes down the link over which its last packet came up, and no other wish counts.
+# flow_bindings = true
+
 # How often a path that has traffic is probed, "10ms" to "10s", or "off"; one without
 # traffic once a second. After as many missed answers in a row as the multiplier says, its
 # flows move, and they may come back when it answers again.
@@ -198,12 +202,15 @@ bid = 2
 weight = 20
 
 # Which links a class of flows uses. The first rule that matches decides; without one, new
-# flows are spread over all links by weight. Both directions of a flow follow.
+# flows are spread over all links by weight. Both directions of a flow follow: the home
+# agent is told (RFC 6089), or sends a flow down the link that its packets came up.
 # [[rule]]
 # name = "calls"
 
 # The links, and how: "stick" takes the first one that is there, and comes back to it;
-# "spread" takes the least loaded one. While none of them is there, any other link does.
+# "spread" takes the least loaded one; "lowest-latency" the one whose probes return soonest;
+# "duplicate" sends a copy over each, of which the other end keeps the first. While none of
+# them is there, any other link does.
 # use = ["lte", "wifi"]
 # how = "stick"
 

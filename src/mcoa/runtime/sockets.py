@@ -12,20 +12,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from mcoa.dataplane.copies import number_of
+
 IPV6_IN_IPV6 = 41
 ICMPV6 = 58
 
 Endpoint = tuple[str, int, int, int]
 """How Python's sockets name an IPv6 address."""
 
-TunnelPacket = tuple[bytes, bytes, bytes, int]
-"""Inner packet, outer source, outer destination, outer traffic class; a plain tuple,
-because one is made for every packet."""
+TunnelPacket = tuple[bytes, bytes, bytes, int, int | None]
+"""Inner packet, outer source, outer destination, outer traffic class, and the number of a copy;
+a plain tuple, because one is made for every packet."""
 
 _PACKETS_A_WAKE_UP = 64
 _LARGEST_PACKET = 65535
 _BUFFER_OCTETS = 4 << 20
-_ANCILLARY_OCTETS = socket.CMSG_SPACE(20) + 2 * socket.CMSG_SPACE(4)
+_ANCILLARY_OCTETS = socket.CMSG_SPACE(20) + 2 * socket.CMSG_SPACE(4) + socket.CMSG_SPACE(64)
 _KNOWN_SOURCES = 1024
 
 _IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_FREEBIND, _ICMPV6_FILTER = 23, 24, 78, 1
@@ -91,7 +93,11 @@ class TunnelSocket:
 
     def __init__(self, *, interface: str, source: IPv6Address | None = None) -> None:
         self._socket = _raw_socket(IPV6_IN_IPV6, interface, source)
-        for option in (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVTCLASS):
+        for option in (
+            socket.IPV6_RECVPKTINFO,
+            socket.IPV6_RECVTCLASS,
+            socket.IPV6_RECVDSTOPTS,
+        ):
             self._socket.setsockopt(socket.IPPROTO_IPV6, option, 1)
         self._addresses: dict[str, bytes] = {}
 
@@ -106,14 +112,16 @@ class TunnelSocket:
         try:
             for _ in range(_PACKETS_A_WAKE_UP):
                 inner, ancillary, _, address = receive(_LARGEST_PACKET, _ANCILLARY_OCTETS)
-                destination, traffic_class = b"", 0
+                destination, traffic_class, number = b"", 0, None
                 for _, kind, value in ancillary:
                     if kind == socket.IPV6_PKTINFO:
                         destination = value[:16]
                     elif kind == socket.IPV6_TCLASS:
                         traffic_class = _INTEGER.unpack(value)[0]
+                    elif kind == socket.IPV6_DSTOPTS:
+                        number = number_of(value)
                 source = known.get(address[0]) or self._learn(address[0])
-                add((inner, source, destination, traffic_class))
+                add((inner, source, destination, traffic_class, number))
         except BlockingIOError:
             pass
         return packets
