@@ -163,11 +163,12 @@ class Node:
         bid: int = 1,
         traffic_class: int | None = None,
         outer_source: bytes = SERVICE,
+        number: int | None = None,
     ) -> list[bytes]:
         """Hand in a tunnel packet; return what was written because of it."""
         self.written.clear()
         seen = inner[1] >> 4 if traffic_class is None else traffic_class
-        self.forwarder.from_tunnel(outer_source, bid, inner, seen, now)
+        self.forwarder.from_tunnel(outer_source, bid, inner, seen, now, number)
         return list(self.written)
 
     @property

@@ -179,3 +179,53 @@ def test_the_forwarder_asks_its_rules() -> None:
         for now in (0.0, 0.1, 2.0):
             forwarder.from_device(packet(port=port), now)
     assert sent == ["sat"] * 9
+
+
+def measured(made: ForwardingTable, **round_trips_s: float) -> None:
+    for link, round_trip_s in round_trips_s.items():
+        state = made.state(HOME.packed, LINKS.index(link) + 1)
+        assert state is not None
+        state.round_trip_s = round_trip_s
+
+
+def test_lowest_latency_takes_the_link_whose_probes_return_soonest() -> None:
+    made, wanted = table(), rule(Match(), *LINKS, verb=Verb.LOWEST_LATENCY)
+    measured(made, lte=0.06, wifi=0.02, sat=0.6)
+    assert [link_of(made, port, wanted) for port in range(3)] == ["wifi"] * 3
+    made.path_down(HOME.packed, 2)
+    assert link_of(made, 0, wanted) == "lte"
+    made.path_up(HOME.packed, 2)
+    made.obey(HOME.packed, 0.0)
+    assert link_of(made, 0, wanted) == "wifi"
+
+
+def test_a_link_has_to_be_clearly_sooner_to_get_a_flow() -> None:
+    made, wanted = table(), rule(Match(), *LINKS, verb=Verb.LOWEST_LATENCY)
+    measured(made, lte=0.050, wifi=0.060, sat=0.6)
+    assert link_of(made, 0, wanted) == "lte"
+    measured(made, lte=0.065)
+    made.obey(HOME.packed, 0.0)
+    assert link_of(made, 0, wanted) == "lte"
+    measured(made, lte=0.090)
+    made.obey(HOME.packed, 0.0)
+    assert link_of(made, 0, wanted) == "wifi"
+
+
+def test_lowest_latency_is_for_its_own_links_and_goes_without_measurements() -> None:
+    made, wanted = table(), rule(Match(), "sat", "lte", verb=Verb.LOWEST_LATENCY)
+    assert link_of(made, 0, wanted) in {"sat", "lte"}
+    measured(made, wifi=0.01, lte=0.05)
+    made.obey(HOME.packed, 0.0)
+    assert link_of(made, 0, wanted) == "lte"
+    assert Rules([wanted]).measure
+    assert not Rules([rule(Match(), "lte")]).measure
+
+
+def test_duplicate_uses_one_path_of_each_link_that_lives() -> None:
+    made, wanted = table(), rule(Match(), "sat", "lte", verb=Verb.DUPLICATE)
+    copies = made.copies(HOME.packed, wanted)
+    assert {state.path.link for state in copies} == {"sat", "lte"}
+    made.path_down(HOME.packed, 3)
+    assert made.copies(HOME.packed, wanted) == []
+    assert link_of(made, 0, wanted) == "lte"
+    assert made.copies(HOME.packed, rule(Match(), *LINKS)) == []

@@ -5,6 +5,8 @@ import errno
 
 import pytest
 
+from mcoa.dataplane.copies import mark
+from mcoa.dataplane.packet import encapsulate_with, tunnel_prefix
 from mcoa.runtime.sockets import (
     IcmpPacket,
     IcmpSocket,
@@ -44,8 +46,28 @@ def test_a_tunnel_packet_arrives_with_its_outer_addresses_and_traffic_class(
             assert sender.send(packet, endpoint(destination)) == 0
         # In either order: the network has two neighbours to find first.
         assert set(await collected(tunnel.receive, 2)) == {
-            (INNER, ROUTER.packed, destination.packed, 0x2B) for destination in (NODE, OTHER)
+            (INNER, ROUTER.packed, destination.packed, 0x2B, None)
+            for destination in (NODE, OTHER)
         }
+        sender.close()
+        tunnel.close()
+
+    pair.run(scenario)
+
+
+def test_the_number_of_a_copy_arrives_with_it(pair: Pair) -> None:
+    pair.address()
+    prefix = tunnel_prefix(ROUTER.packed, NODE.packed)
+
+    async def scenario() -> None:
+        tunnel = TunnelSocket(interface="wwan0")
+        sender = pair.net.call(lambda: PacketSender(interface="acc0"))
+        for number in (7, 0xC9C9C9):
+            packet = encapsulate_with(mark(number), INNER, prefix)
+            assert sender.send(packet, endpoint(NODE)) == 0
+        assert await collected(tunnel.receive, 2) == [
+            (INNER, ROUTER.packed, NODE.packed, 0, number) for number in (7, 0xC9C9C9)
+        ]
         sender.close()
         tunnel.close()
 
@@ -61,7 +83,8 @@ def test_a_tunnel_packet_leaves_with_source_and_traffic_class(pair: Pair) -> Non
         assert here.send(INNER, endpoint(ROUTER)) == 0
         assert here.send(INNER, endpoint(ROUTER), 3) == 0
         assert await collected(there.receive, 2) == [
-            (INNER, OTHER.packed, ROUTER.packed, traffic_class) for traffic_class in (0, 3)
+            (INNER, OTHER.packed, ROUTER.packed, traffic_class, None)
+            for traffic_class in (0, 3)
         ]
         there.close()
         here.close()
@@ -80,7 +103,9 @@ def test_what_is_too_large_is_fragmented_and_put_together_again(pair: Pair) -> N
         assert whole.send(tunnelled(large), endpoint(ROUTER)) == errno.EMSGSIZE
         here.set_mtu(1280)
         assert here.send(large, endpoint(ROUTER)) == 0
-        assert await collected(there.receive, 1) == [(large, NODE.packed, ROUTER.packed, 0)]
+        assert await collected(there.receive, 1) == [
+            (large, NODE.packed, ROUTER.packed, 0, None)
+        ]
         for each in (there, here, whole):
             each.close()
 
