@@ -21,8 +21,8 @@ from mcoa.wire.selectors import (
 HOME_NETWORK = IPv6Network("2001:db8:1::/64")
 VOICE = Ipv6TrafficSelector(start_source_port=5060, start_next_header=17)
 WEB = Ipv6TrafficSelector(start_source_port=443, start_next_header=6)
-FIRST = FlowPolicy(fid=1, selector=VOICE, links=("lte", "sat"))
-SECOND = FlowPolicy(fid=2, selector=WEB, links=("wifi", "sat"), copies=True)
+FIRST = FlowPolicy(fid=1, selector=VOICE, links=("lte", "sat"), rule="voice")
+SECOND = FlowPolicy(fid=2, selector=WEB, links=("wifi", "sat"), copies=True, rule="web")
 
 
 def listed(update: BindingUpdate) -> dict[int, tuple[int, ...] | None]:
@@ -122,14 +122,14 @@ def test_an_agent_without_rfc_6089_is_told_once(node: Bench) -> None:
     refresh(node)
     assert {type(each) for each in node.update().options} == {BindingIdentifier}
     assert {each.priority for each in node.update().identifiers} == {0}
-    assert node.node.flows.state(1) == "not supported"
+    assert node.node.flows.state("voice") == "not supported"
 
 
 def test_a_refused_wish_is_not_repeated_at_once(node: Bench) -> None:
     actions = accept(node, f1=FlowStatus.ADMINISTRATIVELY_PROHIBITED)
     assert Report(event="flow-binding-refused", detail="FID 1: status 128") in actions
-    assert node.node.flows.state(1) == "refused"
-    assert node.node.flows.state(2) == "accepted"
+    assert node.node.flows.state("voice") == "refused"
+    assert node.node.flows.state("web") == "accepted"
     assert node.sent() == []
     refresh(node)
     assert listed(node.update()) == {1: (1,)}

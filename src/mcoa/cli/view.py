@@ -203,6 +203,7 @@ _RULE_COLUMNS: tuple[Column, ...] = (
     ("RULE", _text("name")),
     ("HOW", _text("how")),
     ("USE", lambda entry: ", ".join(entry.get("links") or ())),
+    ("AGENT", _text("agent")),
     ("FLOWS", _text("flows")),
     ("NOW OVER", _carried),
 )

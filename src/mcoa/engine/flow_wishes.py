@@ -60,13 +60,16 @@ class FlowWishes:
         """Whether updates speak of flows at all."""
         return bool(self._policies) and self.is_supported
 
-    def state(self, fid: int) -> str:
-        """Return in a word how a flow binding is."""
+    def state(self, rule: str) -> str | None:
+        """Return in a word what the agent says to a rule; None for one it is not told of."""
+        fids = {fid for fid, policy in self._policies.items() if policy.rule == rule}
+        if not fids:
+            return None
         if not self.is_supported:
             return "not supported"
-        if fid in self._refused:
+        if fids & self._refused.keys():
             return "refused"
-        return "accepted" if fid in self._known else "pending"
+        return "accepted" if fids <= self._known.keys() else "pending"
 
     def begin_anew(self) -> None:
         """Take note that another agent is to be told, which may be of another kind."""

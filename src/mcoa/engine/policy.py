@@ -121,12 +121,14 @@ class FlowPolicy:
         selector: what packets towards the mobile node have to be like.
         links: in order of preference.
         copies: packets go over all of them, and not just over the first that serves.
+        rule: what an operator calls it; several may be of one rule.
     """
 
     fid: int
     selector: Ipv6TrafficSelector
     links: tuple[str, ...]
     copies: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

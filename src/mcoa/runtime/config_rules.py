@@ -177,6 +177,7 @@ def flow_policies(
                 selector=selector,
                 links=each.use,
                 copies=each.how is Verb.DUPLICATE,
+                rule=each.name,
             )
             for fid, selector in enumerate(each.selectors(home_address), len(made) + 1)
         ]

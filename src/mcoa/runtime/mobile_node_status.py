@@ -143,6 +143,7 @@ class MobileNodeView:
                 name=rule.name,
                 how=str(rule.how),
                 links=rule.use,
+                agent=self.engine.flows.state(rule.name),
                 flows=sum(count for (name, _), count in carried.items() if name == rule.name),
                 by_link={
                     link: count for (name, link), count in carried.items() if name == rule.name

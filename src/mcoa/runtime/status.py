@@ -135,8 +135,10 @@ class RuleStatus:
     """A rule for flows, and what became of it.
 
     Attributes:
-        how: "stick" or "spread".
+        how: "stick", "spread", "lowest-latency" or "duplicate".
         links: that its flows choose from.
+        agent: what the home agent says to it: "accepted", "pending", "refused" or "not
+            supported"; None where it is not told, and follows the packets of the flow.
         flows: that have this rule now.
         by_link: those flows by the link that carries them.
     """
@@ -144,6 +146,7 @@ class RuleStatus:
     name: str
     how: str
     links: tuple[str, ...]
+    agent: str | None = None
     flows: int = 0
     by_link: Mapping[str, int] = field(default_factory=dict)
 

@@ -16,8 +16,15 @@ from netns.daemon.laboratory import Laboratory, Udp, laboratory, until
 pytestmark = pytest.mark.netns
 
 LINKS = ("lte", "wifi", "sat")
-CALLS, BACKUPS = 9001, 9002
+CALLS, BACKUPS, SENSORS = 9001, 9002, 9003
 RULES = f"""
+[[rule]]
+name = "sensors"
+protocol = "udp"
+port = {SENSORS}
+use = ["lte", "wifi", "sat"]
+how = "duplicate"
+
 [[rule]]
 name = "calls"
 protocol = "udp"
@@ -89,8 +96,22 @@ def test_a_class_of_flows_sticks_to_its_link_and_comes_back(lab: Laboratory) -> 
         lab.network.restore("sat")
         lab.until_registered()
         assert carriers(lab, flows) == [{"sat"}] * 6
-        (calls, _) = lab.status(NODE)["rules"]
+        (_, calls, _) = lab.status(NODE)["rules"]
         assert (calls["name"], calls["flows"], calls["by_link"]) == ("calls", 6, {"sat": 6})
+        assert calls["agent"] == "accepted"
+
+
+@pytest.mark.requirement("S3-16")
+def test_the_home_agent_is_told_and_needs_no_uplink_packet(lab: Laboratory) -> None:
+    """The downlink of a flow that the mobile node says nothing in goes where it wants it."""
+    with Udp(lab.mobile_node) as sink, Udp(lab.network[CORRESPONDENT], CALLS) as source:
+        flow = Flow.udp(CALLS, sink.port)
+        with FlowTally(lab.mobile_node, LINKS) as tally:
+            for _ in range(20):
+                source.send(b"hello", lab.topology.home_address, sink.port)
+                time.sleep(0.01)
+            time.sleep(0.2)
+            assert tally.counts().carriers_of(flow, "down") == {"sat"}
 
 
 @pytest.mark.requirement("S3-16", "S3-19")
@@ -101,6 +122,60 @@ def test_another_class_is_spread_over_some_links(lab: Laboratory) -> None:
         assert all(len(links) == 1 for links in found)
         assert set().union(*found) == {"lte", "wifi"}
         until(
-            lambda: lab.status(NODE)["rules"][1]["flows"] == 6,
+            lambda: lab.status(NODE)["rules"][2]["flows"] == 6,
             lambda: f"six flows; {lab.status(NODE)['rules']}",
         )
+
+
+class Exchange:
+    """Datagrams that are all equal, both ways, and what became of them."""
+
+    def __init__(self, lab: Laboratory) -> None:
+        self._lab = lab
+        self.sent, self.up, self.down = 0, 0, 0
+        self._near = Udp(lab.mobile_node)
+        self._far = Udp(lab.network[CORRESPONDENT], SENSORS)
+        self.flow = Flow.udp(SENSORS, self._near.port)
+
+    def run(self, seconds: float) -> None:
+        """Send for a while, a hundred a second each way."""
+        topology = self._lab.topology
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            assert self._near.send(b"equal", topology.correspondent, SENSORS) == 0
+            assert self._far.send(b"equal", topology.home_address, self._near.port) == 0
+            self.sent += 1
+            time.sleep(0.01)
+            self._take()
+
+    def end(self) -> None:
+        """Take what is still under way."""
+        time.sleep(0.3)
+        self._take()
+        self._near.close()
+        self._far.close()
+
+    def _take(self) -> None:
+        self.up += len(self._far.received())
+        self.down += len(self._near.received())
+
+
+@pytest.mark.requirement("S3-16")
+def test_copies_go_over_all_links_and_each_packet_arrives_once(lab: Laboratory) -> None:
+    """Though they are all equal; and none is lost while links die in silence."""
+    exchange = Exchange(lab)
+    with FlowTally(lab.mobile_node, LINKS) as tally:
+        exchange.run(1.0)
+        counts = tally.counts()
+    for way in ("up", "down"):
+        assert counts.carriers_of(exchange.flow, way) == set(LINKS)
+    lab.network.blackhole("lte")
+    exchange.run(1.0)
+    lab.network.blackhole("sat")
+    exchange.run(1.0)
+    for link in ("lte", "sat"):
+        lab.network.set_loss(link, 0)
+    exchange.run(1.0)
+    exchange.end()
+    assert (exchange.up, exchange.down) == (exchange.sent, exchange.sent)
+    lab.until_registered()
