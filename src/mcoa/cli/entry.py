@@ -18,6 +18,7 @@ from mcoa.runtime.errors import CommandError, ExitCode
 # name: (module, what the list of commands says)
 _COMMANDS = {
     "show": ("mcoa.cli.show", "Show the bindings, links and counters of a running node."),
+    "flow": ("mcoa.cli.flow", "See the flows of a mobile node, and move one while it runs."),
     "link": ("mcoa.cli.link", "Take a link of a mobile node out of use, and back."),
     "binding": ("mcoa.cli.binding", "End bindings of a mobile node, or send it elsewhere."),
     "run": ("mcoa.cli.run", "Run a node until it is stopped."),

@@ -45,6 +45,14 @@ def render(status: Entry) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 
 
+def flow_table(answer: Entry) -> str:
+    """Return the answer to the command `flows` as a table."""
+    flows: Sequence[Entry] = answer.get("flows") or ()
+    lines = _table(_FLOW_COLUMNS, flows) if flows else ["no flows"]
+    more = int(answer.get("flows_total") or 0) - len(flows)
+    return "\n".join(lines + ([f"... and {more} more"] if more > 0 else []))
+
+
 def _heading(status: Entry) -> list[str]:
     device = status.get("device") or {}
     parts = [
@@ -206,6 +214,16 @@ _RULE_COLUMNS: tuple[Column, ...] = (
     ("AGENT", _text("agent")),
     ("FLOWS", _text("flows")),
     ("NOW OVER", _carried),
+)
+_FLOW_COLUMNS: tuple[Column, ...] = (
+    ("FLOW", _text("flow")),
+    ("PROTOCOL", _text("protocol")),
+    ("FAR END", _text("far_address")),
+    ("PORT", _text("far_port")),
+    ("OWN PORT", _text("own_port")),
+    ("LINK", _text("link")),
+    ("RULE", _text("rule")),
+    ("IDLE", _duration("idle_s")),
 )
 _BINDING_COLUMNS: tuple[Column, ...] = (
     ("BID", _text("bid")),

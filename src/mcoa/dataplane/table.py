@@ -315,8 +315,12 @@ class ForwardingTable:
         """Have the rule of each flow found anew, with its next packet: rules have changed."""
         home = self._homes.get(home_address)
         for flow in home.flows.values() if home else ():
-            flow.rule = None
-            self._cut_short(flow)
+            self.ask_anew_about(flow)
+
+    def ask_anew_about(self, flow: Flow) -> None:
+        """Do so for one flow."""
+        flow.rule = None
+        self._cut_short(flow)
 
     def expire(self, now: float, most: int = 1000) -> None:
         """Forget flows that were silent too long, at most `most` at a time.

@@ -45,6 +45,7 @@ from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import MobileNodeShapes
+from mcoa.runtime.flow_commands import FlowCommands
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.link_switch import LinkSwitch
 from mcoa.runtime.links import LinkState, LinkWatcher
@@ -504,7 +505,13 @@ class MobileNodeService:
 
     def commands(self) -> Mapping[str, Command]:
         """Return what an operator may ask of a mobile node."""
-        return self._switch.table()
+        flows = FlowCommands(
+            self._forwarder.table,
+            self._configuration.mobile_node.home_address.packed,
+            self._links,
+            self._now,
+        )
+        return self._switch.table() | flows.table()
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
