@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -83,16 +84,46 @@ def route_optimization(as_json: bool) -> ExitCode:
 
 
 @lab.command()
-@click.option("--repeats", default=20, show_default=True, help="Of each fault.")
+@click.option(
+    "--repeats",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Of each fault.",
+)
+@click.option(
+    "--picture",
+    "into",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the silences into this SVG file.",
+)
 @AS_JSON
-def failover(repeats: int, as_json: bool) -> ExitCode:
-    """Let links fail in five ways, again and again: how long is it silent, and what is lost?"""
+def failover(repeats: int, into: Path | None, as_json: bool) -> ExitCode:
+    """Let links fail in several ways, again and again: how long is it silent, and what is lost?
+
+    A repetition of all takes a minute.
+    """
     from mcoa.lab.scenarios.failover import failover as play  # noqa: PLC0415
+    from mcoa.lab.scenarios.failover import silences  # noqa: PLC0415
+    from mcoa.lab.scenarios.failover_picture import picture  # noqa: PLC0415
 
-    return _prove(lambda: play(repeats), as_json=as_json)
+    def draw(proof: Proof) -> None:
+        if into is not None:
+            into.write_text(picture(silences(proof)), "utf-8")
+
+    return _prove(lambda: play(repeats), as_json=as_json, then=draw)
 
 
-def _prove(play: Callable[[], Iterator[ScenarioEvent]], *, as_json: bool) -> ExitCode:
+def _nothing(_proof: Proof) -> None:
+    """Do no more with a proof."""
+
+
+def _prove(
+    play: Callable[[], Iterator[ScenarioEvent]],
+    *,
+    as_json: bool,
+    then: Callable[[Proof], None] = _nothing,
+) -> ExitCode:
     console = Console(stderr=as_json)
     ground = find_ground()
     if ground.kind is GroundKind.SIMULATION:
@@ -106,6 +137,7 @@ def _prove(play: Callable[[], Iterator[ScenarioEvent]], *, as_json: bool) -> Exi
     except LabError as error:
         raise CommandError(str(error)) from None
     _say_proof(console, proof)
+    then(proof)
     if as_json:
         click.echo(json.dumps(proof.to_object()))
     return ExitCode.OK if proof.holds else ExitCode.FAILED
