@@ -173,9 +173,14 @@ def test_source_files_that_are_named_exist(document: Path) -> None:
 
 
 def examples() -> Iterator[tuple[str, str]]:
+    """Yield configurations; rules alone go to the end of the file that was shown before."""
     for document in DOCUMENTS:
+        whole = ""
         for number, block in enumerate(fenced(document, "toml"), 1):
-            yield f"{document.relative_to(ROOT)}-{number}", block
+            is_whole = "role =" in block
+            whole = block if is_whole else whole
+            text = block if is_whole else f"{whole}\n{block}"
+            yield f"{document.relative_to(ROOT)}-{number}", text
 
 
 @pytest.mark.parametrize(("name", "text"), list(examples()), ids=lambda value: value[:60])
