@@ -10,7 +10,7 @@ from dataplane.packets import HOME, PATHS, PEER, SERVICE, Agent, Node, encapsula
 from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.dataplane.copies import Numbering, Window, Windows, mark, number_in, number_of
 from mcoa.dataplane.counters import DropReason
-from mcoa.dataplane.flow_selection import BoundFlows
+from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.packet import encapsulate_with, tunnel_prefix
 from mcoa.dataplane.path import Path
 from mcoa.dataplane.rules import Match, Rule, Rules, Verb
@@ -101,7 +101,7 @@ def agent() -> Agent:
         selector=Ipv6TrafficSelector(),
         bids=tuple(path.bid for path in PATHS),
     )
-    made.forwarder.flow_bindings[HOME] = BoundFlows([flow], flow.bids)
+    made.forwarder.flow_bindings[HOME] = BoundFlows(BoundFlow.told([flow]), flow.bids)
     return made
 
 

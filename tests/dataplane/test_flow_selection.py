@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dataplane.packets import HOME, PATHS, PEER, Agent, extension, ipv6, ports, tunnelled, udp
 from mcoa.binding.flow_bindings import FlowBinding
-from mcoa.dataplane.flow_selection import BoundFlows
+from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.wire.ipv6 import parse_packet
 from mcoa.wire.selectors import Ipv4TrafficSelector, Ipv6TrafficSelector, TrafficSelector
 
@@ -20,8 +20,12 @@ def binding(selector: TrafficSelector, *bids: int, fid: int = 1) -> FlowBinding:
     return FlowBinding(fid=fid, priority=fid, selector=selector, bids=bids or (BIDS[0],))
 
 
+def bound(flows: list[FlowBinding]) -> BoundFlows:
+    return BoundFlows(BoundFlow.told(flows), BIDS)
+
+
 def matches(selector: Ipv6TrafficSelector, packet: bytes) -> bool:
-    return BoundFlows([binding(selector)], BIDS).rule_for(packet) is not None
+    return bound([binding(selector)]).rule_for(packet) is not None
 
 
 @pytest.mark.parametrize(
@@ -95,10 +99,10 @@ def test_the_first_that_matches_decides_and_one_without_bindings_matches_nothing
         binding(Ipv6TrafficSelector(), fid=4),
         binding(Ipv6TrafficSelector(), fid=5),
     ]
-    rule = BoundFlows(flows, BIDS).rule_for(udp())
+    rule = bound(flows).rule_for(udp())
     assert rule is not None
     assert rule.name == "FID 4"
-    assert not BoundFlows(flows[:2], BIDS)
+    assert not bound(flows[:2])
 
 
 # In the forwarder.
@@ -110,7 +114,7 @@ def care_of(agent: Agent, packet: bytes, now: float = 0.0) -> bytes:
 
 
 def bind(agent: Agent, *bids: int) -> None:
-    flows = BoundFlows([binding(Ipv6TrafficSelector(), *bids)], BIDS)
+    flows = bound([binding(Ipv6TrafficSelector(), *bids)])
     agent.forwarder.flow_bindings[HOME] = flows
     agent.forwarder.table.ask_anew(HOME)
 
@@ -145,3 +149,15 @@ def test_a_binding_that_is_withdrawn_lets_the_flow_follow_again() -> None:
     agent.take(tunnelled(udp(HOME, PEER), source=first.care_of_address), 1.0)
     assert care_of(agent, udp(), 1.0) == first.care_of_address
     assert parse_packet(agent.take(udp(), 1.0)[0]).payload == udp()
+
+
+def test_an_order_of_preference_is_kept() -> None:
+    """As an agent's own rules have it, which may prefer without copying."""
+    agent, (first, *_, last) = Agent(), PATHS
+    flow = BoundFlow("own", Ipv6TrafficSelector(), (last.bid, first.bid), copies=False)
+    agent.forwarder.flow_bindings[HOME] = BoundFlows([flow], BIDS)
+    assert care_of(agent, udp()) == last.care_of_address
+    agent.forwarder.table.path_down(HOME, last.bid)
+    assert care_of(agent, udp(), 1.0) == first.care_of_address
+    agent.forwarder.table.path_up(HOME, last.bid)
+    assert care_of(agent, udp(), 3.0) == last.care_of_address

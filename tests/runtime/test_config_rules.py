@@ -6,7 +6,12 @@ import pytest
 
 from mcoa.dataplane.rules import Verb
 from mcoa.engine.policy import FlowPolicy
-from mcoa.runtime.config import ConfigurationError, MobileNodeConfiguration, parse
+from mcoa.runtime.config import (
+    ConfigurationError,
+    HomeAgentConfiguration,
+    MobileNodeConfiguration,
+    parse,
+)
 from mcoa.runtime.config_rules import flow_policies, rules_of
 from mcoa.runtime.samples import sample
 from mcoa.wire.selectors import Ipv6TrafficSelector
@@ -123,3 +128,36 @@ def test_lowest_latency_without_probes_is_no_rule() -> None:
 
 def test_sixty_four_combinations_are_not_too_many() -> None:
     assert len(told(f"{LINKS}\nport = {list(range(64))}")) == 64
+
+
+# At a home agent.
+
+
+def agent_configuration(rule: str) -> HomeAgentConfiguration:
+    text = f'{sample("home-agent")}\n[[rule]]\nname = "r"\n{rule}\n'
+    made = parse(text, file="agent.toml", default_name="agent")
+    assert isinstance(made, HomeAgentConfiguration)
+    return made
+
+
+def test_an_agent_has_rules_of_its_own() -> None:
+    made = agent_configuration('use = [3, 1]\nport = [1, 2]\nhome_address = "2001:db8:1::100"')
+    flows = list(made.rules[0].bound_flows())
+    assert [(flow.name, flow.bids) for flow in flows] == [("r", (3, 1))] * 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("use = [0]", "0"),
+        ('use = ["lte"]', '"lte"'),
+        ('use = [1]\nhow = "lowest-latency"', 'write one of "stick", "duplicate"'),
+        ('use = [1]\n[[rule]]\nname = "r"\nuse = [2]', "is taken by an earlier rule"),
+        ("", "use is missing"),
+    ],
+)
+def test_what_makes_no_sense_at_an_agent_is_said(rule: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        agent_configuration(rule)
+    problems = caught.value.problems
+    assert sentence in " ".join(f"{each.message} {each.hint}" for each in problems)

@@ -8,7 +8,7 @@ no BID which is bound matches nothing.
 from collections.abc import Collection, Iterable
 from ipaddress import IPv6Address
 from struct import Struct
-from typing import Final
+from typing import Final, Self
 
 from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.dataplane.flows import Home
@@ -33,17 +33,11 @@ _Range = tuple[int, int] | None
 
 
 class BoundFlows:
-    """The flow bindings of one home address."""
+    """The flow bindings of one home address, in the order of comparison."""
 
-    def __init__(self, flows: Iterable[FlowBinding], bids: Collection[int]) -> None:
-        """Take those that have one of the bound `bids`; they come in the order of comparison."""
-        self._flows = [
-            (selector, BoundFlow(flow))
-            for flow in flows
-            if isinstance(flow.selector, Ipv6TrafficSelector)
-            and any(bid in bids for bid in flow.bids)
-            for selector in (_Selector(flow.selector),)
-        ]
+    def __init__(self, flows: Iterable["BoundFlow"], bids: Collection[int]) -> None:
+        """Take those of the flows that have one of the bound `bids`."""
+        self._flows = [flow for flow in flows if any(bid in bids for bid in flow.bids)]
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
@@ -60,19 +54,36 @@ class BoundFlows:
             return None
         if upper[0] == ICMPV6 and packet[upper[1] : upper[1] + 1] < b"\x80":
             return None
-        for selector, flow in self._flows:
-            if selector.matches(packet, upper):
+        for flow in self._flows:
+            if flow.selector.matches(packet, upper):
                 return flow
         return None
 
 
 class BoundFlow:
-    """A flow binding as the forwarding table has it: a rule for the flows that match."""
+    """A flow binding as the forwarding table has it: a rule for the flows that match.
 
-    def __init__(self, flow: FlowBinding) -> None:
-        self.name = f"FID {flow.fid}"
-        self._bids = flow.bids
-        self._copies = len(flow.bids) > 1
+    Attributes:
+        bids: in the order of preference.
+    """
+
+    def __init__(
+        self, name: str, selector: Ipv6TrafficSelector, bids: tuple[int, ...], *, copies: bool
+    ) -> None:
+        """Make one; with `copies` packets go to all of the BIDs, else to the first that serves."""
+        self.name = name
+        self.selector = _Selector(selector)
+        self.bids = bids
+        self._copies = copies
+
+    @classmethod
+    def told(cls, flows: Iterable[FlowBinding]) -> list[Self]:
+        """Return those that a mobile node asked for: several BIDs are a wish for copies."""
+        return [
+            cls(f"FID {flow.fid}", flow.selector, flow.bids, copies=len(flow.bids) > 1)
+            for flow in flows
+            if isinstance(flow.selector, Ipv6TrafficSelector)
+        ]
 
     def pick(self, home: Home) -> PathState | None:
         """Return the path for a flow that has none yet; None while none of the BIDs serves."""
@@ -80,15 +91,16 @@ class BoundFlow:
 
     def keeps(self, path: PathState, home: Home) -> bool:
         """Tell whether a flow may stay on its path."""
-        del home
-        return path.live and path.path.bid in self._bids
+        wanted = self.pick(home)
+        return path.live and (wanted is None or wanted is path)
 
     def copies(self, home: Home) -> list[PathState]:
         """Return the paths that packets are copied to; none where they are not."""
-        return self._live(home) if self._copies else []
+        live = self._live(home) if self._copies else []
+        return live if len(live) > 1 else []
 
     def _live(self, home: Home) -> list[PathState]:
-        found = (home.paths.get(bid) for bid in self._bids)
+        found = (home.paths.get(bid) for bid in self.bids)
         return [path for path in found if path is not None and path.live]
 
 

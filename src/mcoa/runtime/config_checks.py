@@ -82,6 +82,7 @@ def _check_home_agent(document: Table) -> Iterator[Finding]:
     yield from _check_nodes(addresses, agent, prefixes)
     if agent is not None:
         addresses.append(((*at, "address"), agent))
+    yield from _check_rule_names(document)
     yield from _check_anycast(addresses, [prefix for _, prefix in prefixes])
 
 
@@ -163,13 +164,10 @@ def _check_mobile_node(document: Table) -> Iterator[Finding]:
     yield from _check_rules(document, [link.get("name") for link in tables])
 
 
-def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
-    rules = document.get("rule")
+def _check_rule_names(document: Table) -> Iterator[Finding]:
     names: set[object] = set()
-    for index, rule in enumerate(rules if isinstance(rules, list) else []):
-        if not isinstance(rule, dict):
-            continue
-        name, use = rule.get("name"), rule.get("use")
+    for index, rule in _rules(document):
+        name = rule.get("name")
         if isinstance(name, str) and name in names:
             yield Finding(
                 path=("rule", index, "name"),
@@ -177,6 +175,11 @@ def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
                 hint="every rule needs its own name",
             )
         names.add(name if isinstance(name, str) else None)
+
+
+def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
+    for index, rule in _rules(document):
+        use = rule.get("use")
         for place, link in enumerate(use if isinstance(use, list) else [use]):
             if isinstance(link, str) and link not in links:
                 at: Path = ("rule", index, "use")
@@ -185,17 +188,23 @@ def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:
                     message=f"use: there is no link {as_written(link)}",
                     hint=f"the links of this file are: {', '.join(map(str, links))}",
                 )
-    yield from _check_flow_bindings(document, rules)
+    yield from _check_rule_names(document)
+    yield from _check_flow_bindings(document)
 
 
-def _check_flow_bindings(document: Table, rules: object) -> Iterator[Finding]:
+def _rules(document: Table) -> Iterator[tuple[int, Table]]:
+    rules = document.get("rule")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, dict):
+            yield index, rule
+
+
+def _check_flow_bindings(document: Table) -> Iterator[Finding]:
     """Find rules that a home agent cannot be told, and those that measure nothing."""
     settings = document.get("mobile-node")
     is_off = isinstance(settings, dict) and settings.get("probe_interval") == "off"
     total = 0
-    for index, rule in enumerate(rules if isinstance(rules, list) else []):
-        if not isinstance(rule, dict):
-            continue
+    for index, rule in _rules(document):
         if is_off and rule.get("how") == "lowest-latency":
             yield Finding(
                 path=("rule", index, "how"),

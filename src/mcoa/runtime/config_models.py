@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mcoa.engine.policy import AtHome
-from mcoa.runtime.config_rules import RuleTables
+from mcoa.runtime.config_rules import AgentRuleTables, RuleTables
 from mcoa.runtime.config_values import (
     Address,
     Addresses,
@@ -170,6 +170,7 @@ class HomeAgentConfiguration(_Node):
     role: Literal["home-agent"]
     security: Security
     home_agent: HomeAgentSettings = Field(alias="home-agent")
+    rules: AgentRuleTables = ()
     correspondent: CorrespondentSettings | None = None
 
 

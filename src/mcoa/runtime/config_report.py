@@ -34,7 +34,6 @@ _TABLEMODELS = {
     "home-agent": "home-agent",
     "mobile-node": "mobile-node",
     "link": "mobile-node",
-    "rule": "mobile-node",
 }
 _EXAMPLES = {
     "address": 'address = "2001:db8:1::1"',
@@ -49,7 +48,7 @@ _EXAMPLES = {
     "home-agent": "a table [home-agent]",
     "mobile-node": "a table [mobile-node]",
     "link": "a table [[link]] for each uplink",
-    "use": 'use = ["lte", "wifi"]',
+    "use": 'use = ["lte", "wifi"], or BIDs at a home agent: use = [1, 2]',
 }
 _UNQUOTED = re.compile(r"\s*[\w-]+\s*=\s*[^\s\"'\[{#]*[A-Za-z/:]")
 _ROLE_HINT = 'write role = "home-agent", role = "mobile-node" or role = "correspondent"'

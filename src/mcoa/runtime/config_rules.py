@@ -1,17 +1,18 @@
-"""The tables [[rule]] of a mobile node's file, and the rules that they make."""
+"""The tables [[rule]] of a file, and the rules that they make at either end."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv6Address
 from itertools import product
-from math import prod
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 
+from mcoa.dataplane.flow_selection import BoundFlow
 from mcoa.dataplane.rules import PROTOCOLS, Match, Rule, Rules, Verb
 from mcoa.engine.policy import FlowPolicy
 from mcoa.runtime.config_values import (
+    Address,
     AnyPrefix,
     Name,
     as_written,
@@ -54,12 +55,17 @@ def _protocol(value: object) -> int:
     return PROTOCOLS[text]
 
 
-def _verb(value: object) -> Verb:
-    hint = "write one of " + ", ".join(f'"{each.value}"' for each in Verb)
-    text = quoted_text(value, hint)
-    if text not in {each.value for each in Verb}:
-        raise refusal(f"{as_written(value)} is none of the choices", hint)
-    return Verb(text)
+def _verb(*choices: Verb) -> Callable[[object], Verb]:
+    """Return the check of one of these words."""
+    hint = "write one of " + ", ".join(f'"{each.value}"' for each in choices)
+
+    def check(value: object) -> Verb:
+        text = quoted_text(value, hint)
+        if text not in {each.value for each in choices}:
+            raise refusal(f"{as_written(value)} is none of the choices", hint)
+        return Verb(text)
+
+    return check
 
 
 def _one_or_more(example: str) -> Callable[[object], tuple[object, ...]]:
@@ -84,19 +90,24 @@ _Dscp = Annotated[int, BeforeValidator(whole_number(0, 63))]
 _AllDscp = Annotated[tuple[_Dscp, ...], BeforeValidator(_one_or_more("[46]"))]
 _Label = Annotated[int, BeforeValidator(whole_number(0, 0xFFFFF))]
 _Labels = Annotated[tuple[_Label, ...], BeforeValidator(_one_or_more("[74565]"))]
-_Verb = Annotated[Verb, BeforeValidator(_verb)]
+_Verb = Annotated[Verb, BeforeValidator(_verb(*Verb))]
+_AgentVerb = Annotated[Verb, BeforeValidator(_verb(Verb.STICK, Verb.DUPLICATE))]
+_Bid = Annotated[int, BeforeValidator(whole_number(1, 0xFFFF))]
+_Bids = Annotated[tuple[_Bid, ...], BeforeValidator(_one_or_more("[1, 2]"))]
+_Addresses = Annotated[
+    tuple[Address, ...], BeforeValidator(_one_or_more('["2001:db8:1::100"]'))
+]
 _Links = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more('["lte", "wifi"]'))]
 _Prefixes = Annotated[
     tuple[AnyPrefix, ...], BeforeValidator(_one_or_more('["2001:db8:2::/64"]'))
 ]
 
 
-class RuleSettings(BaseModel):
-    """One [[rule]] of a mobile node; what is absent matches all.
+class _Matching(BaseModel):
+    """What flows a rule is for; what is absent matches all.
 
     Attributes:
-        use: names of links; the order counts for Verb.STICK.
-        to: where packets go.
+        to: prefixes of the far end.
         port: of the far end.
         own_port: of the mobile node.
     """
@@ -104,8 +115,6 @@ class RuleSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Name
-    use: _Links
-    how: _Verb = Verb.STICK
     to: _Prefixes = ()
     port: _AllPorts = ()
     own_port: _AllPorts = ()
@@ -113,8 +122,8 @@ class RuleSettings(BaseModel):
     dscp: _AllDscp = ()
     flow_label: _Labels = ()
 
-    def selectors(self, home_address: IPv6Address) -> Iterator[Ipv6TrafficSelector]:
-        """Yield what describes the packets that come back, as their home agent sees them."""
+    def selectors(self, home_address: IPv6Address | None) -> Iterator[Ipv6TrafficSelector]:
+        """Yield what describes the packets of the far end, as the home agent sees them."""
         for prefix, port, own, protocol, dscp, label in product(
             self.to or (None,),
             self.port or (None,),
@@ -136,11 +145,16 @@ class RuleSettings(BaseModel):
                 start_next_header=protocol,
             )
 
-    @property
-    def number_of_selectors(self) -> int:
-        """How many flow bindings the rule takes."""
-        lists = (self.to, self.port, self.own_port, self.protocol, self.dscp, self.flow_label)
-        return prod(max(1, len(each)) for each in lists)
+
+class RuleSettings(_Matching):
+    """One [[rule]] of a mobile node.
+
+    Attributes:
+        use: names of links; the order counts for Verb.STICK.
+    """
+
+    use: _Links
+    how: _Verb = Verb.STICK
 
     def rule(self) -> Rule:
         """Return it as the forwarder has it."""
@@ -157,6 +171,27 @@ class RuleSettings(BaseModel):
             verb=self.how,
             links=self.use,
         )
+
+
+class AgentRuleSettings(_Matching):
+    """One [[rule]] of a home agent, for mobile nodes that say nothing of flows.
+
+    Attributes:
+        use: BIDs; the order counts for Verb.STICK.
+        home_address: of the mobile nodes; none for all.
+    """
+
+    use: _Bids
+    how: _AgentVerb = Verb.STICK
+    home_address: _Addresses = ()
+
+    def bound_flows(self) -> Iterator[BoundFlow]:
+        """Yield it as the forwarder has it."""
+        for home_address in self.home_address or (None,):
+            for selector in self.selectors(home_address):
+                yield BoundFlow(
+                    self.name, selector, self.use, copies=self.how is Verb.DUPLICATE
+                )
 
 
 def flow_policies(
@@ -185,6 +220,9 @@ def flow_policies(
 
 
 RuleTables = Annotated[tuple[RuleSettings, ...], BeforeValidator(_tables), Field(alias="rule")]
+AgentRuleTables = Annotated[
+    tuple[AgentRuleSettings, ...], BeforeValidator(_tables), Field(alias="rule")
+]
 
 
 def rules_of(settings: Iterable[RuleSettings]) -> Rules:

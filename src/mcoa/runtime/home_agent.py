@@ -14,7 +14,7 @@ from random import SystemRandom
 from time import time
 
 from mcoa.binding.cache import Binding, CacheEntry
-from mcoa.dataplane.flow_selection import BoundFlows
+from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.liveness import Pace
@@ -146,6 +146,7 @@ class HomeAgentService:
             events=self._events,
         )
         self._forwarder.echoes.answered = self._probes.answered
+        self._rules = [flow for each in configuration.rules for flow in each.bound_flows()]
         self._refresher = Refresher(self.engine)
         self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
         self._inbox: list[bytes] = []
@@ -313,7 +314,8 @@ class HomeAgentService:
 
     def _flows_changed(self, home_address: IPv6Address, bindings: list[Binding]) -> None:
         known, bids = self._forwarder.flow_bindings, [each.bid or 0 for each in bindings]
-        flows = BoundFlows(self.engine.flows(home_address), bids)
+        told = BoundFlow.told(self.engine.flows(home_address))
+        flows = BoundFlows(told or self._rules, bids)
         before = known.pop(home_address.packed, None)
         if flows:
             known[home_address.packed] = flows

@@ -108,6 +108,20 @@ home_prefixes = ["2001:db8:1::/64"]
 # probe_interval = "100ms"
 # probe_multiplier = 3
 
+# Where flows go down, for mobile nodes that say nothing of flows themselves; without a
+# rule, a flow goes down the link over which its last packet came up. The first rule that
+# matches decides: "stick" takes the first of these BIDs that is bound, "duplicate" all.
+# [[rule]]
+# name = "calls"
+# use = [2, 1]
+# how = "stick"
+
+# Of which mobile nodes; absent: of all. What matches is as in the file of a mobile node:
+# prefixes (to) and ports (port) of the far end, own_port, protocol, dscp, flow_label.
+# home_address = ["2001:db8:1::100"]
+# protocol = "udp"
+# port = "5000-5100"
+
 # Be a correspondent too, for mobile nodes of other home agents: the keys of the table are
 # those of `mcoa init correspondent`.
 # [correspondent]

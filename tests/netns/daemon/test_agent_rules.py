@@ -1,0 +1,67 @@
+"""Rules of a home agent, for a mobile node that says nothing of flows."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mcoa.lab.flows import FlowTally
+from mcoa.lab.nodes import AGENT, NODE, agent_configuration, node_configuration
+from mcoa.lab.sightings import Flow
+from mcoa.lab.topology import CORRESPONDENT
+from netns.daemon.laboratory import Laboratory, Udp, laboratory
+
+pytestmark = pytest.mark.netns
+
+LINKS = ("lte", "wifi", "sat")
+CALLS, ALARMS, OTHERS = 9001, 9002, 9003
+RULES = f"""
+[[rule]]
+name = "calls"
+protocol = "udp"
+port = {CALLS}
+use = [3, 2]
+
+[[rule]]
+name = "alarms"
+port = {ALARMS}
+use = [1, 2, 3]
+how = "duplicate"
+"""
+
+
+@pytest.fixture(scope="module", params=["ebpf", "userspace"])
+def lab(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
+    with laboratory(data_plane=request.param, started=False) as built:
+        directory = built.network.namespaces.directory
+        built.nodes.start(AGENT, agent_configuration(built.topology, directory) + RULES)
+        built.nodes.start(NODE, node_configuration(built.topology, directory))
+        built.until_registered()
+        yield built
+
+
+def carriers(lab: Laboratory, port: int) -> set[str]:
+    """Return the links that a train from a port of the correspondent goes down by."""
+    with Udp(lab.mobile_node) as sink, Udp(lab.network[CORRESPONDENT], port) as source:
+        with FlowTally(lab.mobile_node, LINKS) as tally:
+            for _ in range(30):
+                source.send(b"equal", lab.topology.home_address, sink.port)
+                time.sleep(0.01)
+            time.sleep(0.2)
+            counts = tally.counts()
+        assert len(sink.received()) == 30  # copies count once
+        return counts.carriers_of(Flow.udp(port, sink.port), "down")
+
+
+@pytest.mark.requirement("S3-16", "S3-18")
+def test_flows_go_down_where_the_agent_wants_them(lab: Laboratory) -> None:
+    assert carriers(lab, CALLS) == {"sat"}
+    assert carriers(lab, ALARMS) == set(LINKS)
+    assert len(carriers(lab, OTHERS)) == 1
+    lab.network.cut("sat")
+    lab.until_registered("lte", "wifi")
+    assert carriers(lab, CALLS) == {"wifi"}
+    assert carriers(lab, ALARMS) == {"lte", "wifi"}
+    lab.network.restore("sat")
+    lab.until_registered()
+    assert carriers(lab, CALLS) == {"sat"}
