@@ -110,10 +110,16 @@ class DataPlane:
 
         self._silence = deliver(self._acceleration, take, lambda _error: None)
 
-    def adopt(self, home_address: bytes, now: float) -> None:
-        """Go on with what a dead daemon knew of a home address, which is bound now."""
-        if self._acceleration is not None and self._acceleration.goes_on:
-            self._acceleration.fast_path.adopt(self._table, home_address, now)
+    def adopt(self, home_address: bytes, now: float, *, has_rules: bool) -> None:
+        """Go on with what a dead daemon knew of a home address, which is bound now.
+
+        Where there are rules, a packet of each flow comes up, for its rule to be found.
+        """
+        if self._acceleration is None or not self._acceleration.goes_on:
+            return
+        taken = self._acceleration.fast_path.adopt(self._table, home_address, now)
+        if taken and has_rules:
+            self._table.ask_anew(home_address)
 
     def attend(self, now: float, patience_s: float = 0.0) -> None:
         """Have the service get what the fast path does not know.

@@ -303,7 +303,8 @@ class HomeAgentService:
         )
         self._forwarder.table.replace(home_address.packed, self._paths(home_address, bindings))
         self._flows_changed(home_address, bindings)
-        self._data_plane.adopt(home_address.packed, self._driver.now)
+        has_rules = home_address.packed in self._forwarder.flow_bindings
+        self._data_plane.adopt(home_address.packed, self._driver.now, has_rules=has_rules)
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
             "bindings-changed",

@@ -79,7 +79,8 @@ class PathBook:
         self.bids = {path.care_of_address: path.bid for path in (*visited, *paths)}
         for home_address, bound in ((self._home_address, paths), (DIRECT, visited)):
             self._table.replace(home_address, bound)
-            self._data_plane.adopt(home_address, now)
+            has_rules = bool(self._forwarder.rules)
+            self._data_plane.adopt(home_address, now, has_rules=has_rules)
             self._table.obey(home_address, now)
         if paths:
             self._data_plane.attend(now, _PATIENCE_S)

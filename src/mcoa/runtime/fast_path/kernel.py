@@ -182,14 +182,17 @@ class KernelFastPath:
 
     # --- what there was before
 
-    def adopt(self, table: ForwardingTable, home_address: bytes, now: float) -> None:
-        """Go on with the flows of a home address that a dead daemon knew; after bind()."""
-        if not self._left_flows:
-            return
+    def adopt(self, table: ForwardingTable, home_address: bytes, now: float) -> bool:
+        """Go on with the flows of a home address that a dead daemon knew; after bind().
+
+        False where there are none.
+        """
+        before = len(self._by_key)
         for bid, numbers in self._numbers.get(home_address, {}).items():
             for number in filter(None, numbers):
                 for key, index in self._left_flows.pop(number, ()):
                     self._adopt_flow(table, home_address, bid, (key, index, number), now)
+        return len(self._by_key) > before
 
     def finish(self) -> None:
         """Give up what was there before and nobody asked for."""
