@@ -3,9 +3,13 @@
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.bench_of_node import AGENT, HOME, LINKS, LTE, POLICY, SAT, WIFI, Bench
+from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
+from mcoa.engine.flow_verdict import decide_flows
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import FlowPolicy, HomeAgentPolicy, HomePrefix
 from mcoa.wire.flow import FlowIdentification, FlowSummary
@@ -376,3 +380,41 @@ def test_the_two_agree_after_whatever_happens_to_links() -> None:
     assert settle() == {1: (1,), 2: (2, 3)}
     bench.stop()
     assert settle() == {}
+
+
+# Whatever anybody says.
+
+BIDS = st.integers(1, 4)
+SELECTORS = st.sampled_from((VOICE, WEB, Ipv4TrafficSelector(), None))
+WISHES = st.builds(
+    FlowIdentification,
+    fid=st.integers(0, 6),
+    priority=st.integers(0, 6),
+    selector=SELECTORS,
+    bids=st.none() | st.lists(BIDS, max_size=3).map(tuple),
+)
+SUMMARIES = st.builds(FlowSummary, fids=st.lists(st.integers(0, 6), max_size=4).map(tuple))
+UPDATES = st.lists(st.lists(WISHES | SUMMARIES, max_size=6), min_size=1, max_size=6)
+
+
+@given(updates=UPDATES)
+def test_whatever_is_asked_the_list_stays_in_order(
+    updates: list[list[FlowIdentification | FlowSummary]],
+) -> None:
+    held: tuple[FlowBinding, ...] = ()
+    for options in updates:
+        update = BindingUpdate(
+            sequence=1, flags=UpdateFlag.HOME, lifetime_s=4, options=tuple(options)
+        )
+        verdict = decide_flows(update, held, {1, 2, 3}, most=4)
+        listed_fids = [each.fid for each in options if isinstance(each, FlowIdentification)]
+        assert [answer.fid for answer in verdict.answers][: len(listed_fids)] == listed_fids
+        priorities = [flow.priority for flow in verdict.flows]
+        assert priorities == sorted(set(priorities))
+        assert len({flow.fid for flow in verdict.flows}) == len(verdict.flows) <= 4
+        accepted = {answer.fid for answer in verdict.answers if not answer.status.is_rejection}
+        before = {flow.fid: flow for flow in held}
+        for flow in verdict.flows:
+            assert flow.fid in accepted or flow == before[flow.fid]
+            assert flow.fid == 0 or set(flow.bids) <= {1, 2, 3}
+        held = verdict.flows

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcoa.binding.cache import Binding, CacheEntry
+from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.runtime.records import RecordError, emit_record, parse_record
+from mcoa.wire.selectors import Ipv6TrafficSelector
 
 HOME = IPv6Address("2001:db8:1::100")
 OFFSET_S = 1_700_000_000.0
@@ -26,6 +28,19 @@ bindings = st.builds(
     home=st.booleans(),
     defended=st.booleans(),
 )
+flows = st.builds(
+    FlowBinding,
+    fid=st.integers(1, 0xFFFF),
+    priority=st.integers(0, 0xFFFF),
+    selector=st.builds(
+        Ipv6TrafficSelector,
+        start_source=st.none() | st.ip_addresses(v=6),
+        start_flow_label=st.none() | st.integers(0, 0xFFFFF),
+        start_source_port=st.none() | st.integers(0, 0xFFFF),
+        start_next_header=st.none() | st.integers(0, 0xFF),
+    ),
+    bids=st.lists(st.integers(1, 0xFFFF), min_size=1, max_size=8).map(tuple),
+)
 entries = st.builds(
     CacheEntry,
     home_address=st.just(HOME),
@@ -34,6 +49,7 @@ entries = st.builds(
     lifetime_s=st.integers(0, 262140),
     forget_at_s=st.none() | times,
     link_layer_address=st.sampled_from((b"", bytes.fromhex("020000000064"), bytes(8))),
+    flows=st.lists(flows, max_size=4).map(tuple),
 )
 
 
@@ -71,3 +87,11 @@ def test_a_record_of_the_first_version_is_read() -> None:
     assert (entry.sequence, entry.link_layer_address) == (7, b"")
     [binding] = entry.bindings
     assert (binding.bid, binding.home, binding.defended) == (3, False, False)
+
+
+def test_a_record_of_the_second_version_has_no_flows() -> None:
+    entry = CacheEntry(home_address=HOME, sequence=7, link_layer_address=bytes(6))
+    octets = emit_record(entry, offset_s=0.0)
+    assert parse_record(HOME, b"\2" + octets[1:], offset_s=0.0) == entry
+    with pytest.raises(RecordError, match="octets"):
+        parse_record(HOME, b"\2" + octets[1:] + b"\x2d\6" + bytes(6), offset_s=0.0)
