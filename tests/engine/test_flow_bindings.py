@@ -305,6 +305,13 @@ def test_two_flows_cannot_have_one_priority(agent: Agent) -> None:
     assert said == {1: FlowStatus.ACCEPTED, 2: FlowStatus.REASON_UNSPECIFIED}
 
 
+def test_two_flows_may_change_places(agent: Agent) -> None:
+    agent.say(wish(1, 1, priority=5), wish(2, 2, priority=6))
+    said = agent.say(wish(1, 1, priority=6), wish(2, 2, priority=5))
+    assert set(said.values()) == {FlowStatus.ACCEPTED}
+    assert list(agent.flows()) == [2, 1]
+
+
 def test_a_summary_of_the_unknown_is_answered(agent: Agent) -> None:
     assert agent.say(FlowSummary(fids=(4, 4))) == {4: FlowStatus.FID_NOT_FOUND}
 

@@ -52,17 +52,22 @@ def decide_flows(
     before = {flow.fid: flow for flow in held}
     times = Counter(each.fid for each in listed)
     named = times.keys() | set(summarised)
-    after = {fid: flow for fid, flow in before.items() if fid in named}
+    made = [
+        FlowStatus.REASON_UNSPECIFIED
+        if times[wanted.fid] > 1
+        else _judge(wanted, before.get(wanted.fid), bids)
+        for wanted in listed
+    ]
+    # Two flows may change places: what is replaced stands in nobody's way.
+    replaced = {each.fid for each in made if isinstance(each, FlowBinding)}
+    after = {fid: flow for fid, flow in before.items() if fid in named - replaced}
     answers: list[FlowIdentification] = []
-    for wanted in listed:
-        made = _judge(wanted, before.get(wanted.fid), bids)
-        if times[wanted.fid] > 1:
-            made = FlowStatus.REASON_UNSPECIFIED
-        if isinstance(made, FlowBinding):
-            made = _refusal_beside(made, after, most) or made
-        if isinstance(made, FlowBinding):
-            after[made.fid] = made
-        status = FlowStatus.ACCEPTED if isinstance(made, FlowBinding) else made
+    for wanted, each in zip(listed, made, strict=True):
+        status = (
+            _add(each, after, before.get(wanted.fid), most)
+            if isinstance(each, FlowBinding)
+            else each
+        )
         answers.append(replace(wanted, status=status))
     answers += [
         FlowIdentification(fid=fid, status=FlowStatus.FID_NOT_FOUND)
@@ -95,12 +100,17 @@ def _judge(
     )
 
 
-def _refusal_beside(
-    made: FlowBinding, others: dict[int, FlowBinding], most: int
-) -> FlowStatus | None:
-    """Return why a flow binding cannot be beside the others."""
-    if made.fid not in others and len(others) >= most:
+def _add(
+    made: FlowBinding, others: dict[int, FlowBinding], known: FlowBinding | None, most: int
+) -> FlowStatus:
+    """Put a flow binding beside the others, or back the one that was known; return the status."""
+    priorities = {each.priority for each in others.values()}
+    if len(others) >= most:
         return FlowStatus.ADMINISTRATIVELY_PROHIBITED
-    if any(each.priority == made.priority and each.fid != made.fid for each in others.values()):
-        return FlowStatus.REASON_UNSPECIFIED  # the order of comparison would be anybody's guess
-    return None
+    if made.priority not in priorities:
+        others[made.fid] = made
+        return FlowStatus.ACCEPTED
+    # The order of comparison would be anybody's guess.
+    if known is not None and known.priority not in priorities:
+        others[known.fid] = known
+    return FlowStatus.REASON_UNSPECIFIED
