@@ -11,7 +11,7 @@ import pytest
 from mcoa.dataplane.direct import with_home_address
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Envelope, Send
-from mcoa.runtime import mobile_node
+from mcoa.runtime import mobile_node, steering
 from mcoa.runtime.config_models import MobileNodeConfiguration
 from mcoa.runtime.end import End
 from mcoa.runtime.links import LinkAddress, LinkState
@@ -114,9 +114,10 @@ def message(value: Message) -> bytes:
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Node]]:
-    parts = ("Tun", "Silencer", "IcmpSocket", "Routing", "LinkWatcher", "Uplink")
-    for name in (*parts, "_open_capture", "prepare_uplink", "AtHome", "HomeFinder"):
+    parts = ("Tun", "Silencer", "IcmpSocket", "LinkWatcher", "Uplink")
+    for name in (*parts, "open_capture", "prepare_uplink", "AtHome", "HomeFinder"):
         monkeypatch.setattr(mobile_node, name, Anything)
+    monkeypatch.setattr(steering, "Routing", Anything)
     made: list[Node] = []
 
     def make(*, is_correspondent: bool = False) -> Node:

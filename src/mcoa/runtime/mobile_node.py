@@ -6,7 +6,7 @@ forwarder, before anything is signalled.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -31,7 +31,7 @@ from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.arrivals import ICMPV6_TYPES, Arrivals
 from mcoa.runtime.at_home import AtHome
-from mcoa.runtime.capture import Capture, PacketTap, Redirect
+from mcoa.runtime.capture import open_capture
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.config_rules import rules_of
 from mcoa.runtime.control import Command
@@ -57,7 +57,7 @@ from mcoa.runtime.path_book import PathBook
 from mcoa.runtime.path_probes import PathProbes
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
-from mcoa.runtime.routing import Home, HomeWay, Routing, prepare_uplink
+from mcoa.runtime.routing import prepare_uplink
 from mcoa.runtime.signalling import emit_signalling
 from mcoa.runtime.sockets import (
     Endpoint,
@@ -69,6 +69,7 @@ from mcoa.runtime.solicitor import Solicitor
 from mcoa.runtime.status import (
     Status,
 )
+from mcoa.runtime.steering import Steering
 from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
@@ -78,7 +79,6 @@ _SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
 _MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
 _STOP_PATIENCE_S = 3.0
-_USUAL_MTU, _MINIMUM_MTU, _TUNNEL_HEADER = 1500, 1280, 40
 
 
 class MobileNodeService:
@@ -107,7 +107,9 @@ class MobileNodeService:
         matches = [Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER]
         if configuration.correspondent is not None:
             matches.append(Match.HOME_ADDRESS_OPTION)  # it comes bare over the home link
-        self._capture = _open_capture(configuration.device, matches, netlink, journal, log)
+        self._capture = open_capture(
+            configuration.device, netlink=netlink, journal=journal, matches=matches
+        )
         self._silencer = Silencer(_IPV6_IN_IPV6)
         self._icmp = IcmpSocket(ICMPV6_TYPES)
         self._forwarder = MobileNodeForwarder(
@@ -155,9 +157,7 @@ class MobileNodeService:
         )
         self._arrivals.home_agent = self._agent_octets
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
-        self._numbers = {link.name: n for n, link in enumerate(configuration.links)}
-        self._routing = Routing(configuration.device, netlink, journal)
-        self._journal, self._netlink = journal, netlink
+        self._journal = journal
         network = self.engine.policy.home_network
         self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
         self._home_finder = HomeFinder(
@@ -169,6 +169,16 @@ class MobileNodeService:
         )
         self._solicitor = Solicitor(settings.home_address)
         self._states: dict[str, LinkState] = {}
+        self._steering = Steering(
+            configuration,
+            self.engine.policy,
+            self._states,
+            self._at_home,
+            self._tun,
+            netlink=netlink,
+            journal=journal,
+            events=self._events,
+        )
         self._book = PathBook(
             self.engine,
             self._forwarder,
@@ -188,7 +198,7 @@ class MobileNodeService:
             ),
             is_always=True,
             events=self._events,
-            fell=self._ask_router,
+            fell=self._steering.doubt_router,
             returned=lambda _home_address: self._book.returned(self._now()),
             judged=self._book.judged,
         )
@@ -201,15 +211,15 @@ class MobileNodeService:
             {link.name: link.interface for link in configuration.links},
             self._link_changed,
             netlink=netlink,
-            disturbed=self._steer,
+            disturbed=self._steering.converge,
         )
         # Others may take the home address off the device, or switch it off.
         self._device_watcher = LinkWatcher(
             {self._tun.name: self._tun.name},
-            lambda _name, _state: self._steer(),
+            lambda _name, _state: self._steering.converge(),
             netlink=netlink,
             groups=("link", "address"),
-            disturbed=self._steer,
+            disturbed=self._steering.converge,
         )
         self._stopped = asyncio.Event()
         self._undeliver: list[Callable[[], None]] = []
@@ -261,7 +271,7 @@ class MobileNodeService:
     def tick(self) -> None:
         """Do what is due every second."""
         self._collect()
-        self._look_after_routers()
+        self._steering.use_routers(self._book.active_links())
         self._book.measured(self._driver.now)
         self._forwarder.expire(self._driver.now)
         if self._correspondent is not None:
@@ -273,23 +283,9 @@ class MobileNodeService:
             now, self._forwarder.drops, lambda flow, peer: carried(flow, peer, now)
         )
 
-    def _look_after_routers(self) -> None:
-        """Have the kernel ask for routers: packets of the fast path do not make it do so."""
-        for state in map(self._states.__getitem__, self._book.active_links()):
-            if state.up and state.gateway is not None:
-                with suppress(OSError):
-                    self._netlink.use_neighbour(state.index, state.gateway)
-
     def _links_avoided(self, links: frozenset[str]) -> None:
         now = self._driver.now
         self._driver.run(self.engine.links_avoided(links, now))
-
-    def _ask_router(self, link: str) -> None:
-        """Find out whether it is the router of a silent link that does not answer."""
-        state = self._states[link]
-        if state.up and state.gateway is not None:
-            with suppress(OSError):
-                self._netlink.ask_neighbour(state.index, state.gateway)
 
     # Links.
 
@@ -321,7 +317,7 @@ class MobileNodeService:
         if not addresses:
             if not self._switch.is_withdrawn(name):
                 uplink.close()
-            self._steer()
+            self._steering.converge()
         self._paths_changed()  # an MTU may be another
         # Routers say what they like, as often as they like; so do agents, further below.
         self._events.log.remote(
@@ -351,16 +347,16 @@ class MobileNodeService:
                 self._capture.attach(found.interface, found.state.index)
         self._driver.run(self.engine.home_link_changed(link, mac, self._driver.now))
         self._at_home.settle(self.engine.presence)
-        self._steer()
+        self._steering.converge()
         if before is not None and before.link != link:
             self._offer(before.link, self._states[before.link])
 
     def _take_up(self, name: str, state: LinkState) -> bool:
         """Begin to use a link; False when it has gone since, as an announcement will tell."""
-        self._steer()
+        self._steering.converge()
         uplink = self._uplinks[name]
         try:
-            uplink.use(state.care_of_addresses, self._mtu(name, state))
+            uplink.use(state.care_of_addresses, self._steering.mtu(name, state))
             self._capture.attach(uplink.interface, state.index)
             self._data_plane.attach(uplink.interface)
         except OSError as error:
@@ -368,45 +364,12 @@ class MobileNodeService:
             return False
         return True
 
-    def _steer(self) -> None:
-        """Bring the kernel's addresses and routes in line with the links."""
-        self._at_home.hold()
-        address = self._configuration.mobile_node.home_address
-        home = Home(
-            address=address,
-            network=self.engine.policy.home_network,
-            index=self._tun.index,
-            way=self._way_home(),
-            mtu=self._tunnel_mtu(),
-        )
-        # The home address goes by these routes, on whatever interface it is.
-        states = {
-            self._numbers[name]: state.without(address) for name, state in self._states.items()
-        }
-        for refusal in self._routing.converge(states, home):
-            self._events.log.remote(
-                "route-refused", what=refusal.what, reason=refusal.error.strerror
-            )
-
-    def _way_home(self) -> HomeWay | None:
-        """Return what the kernel may send over the home link by itself."""
-        way = self._at_home.way
-        tells_apart = self.engine.policy.optimizes_at_home or self._correspondent is not None
-        if way is not None and tells_apart:
-            return replace(way, is_only=False)  # some packets take another way than the rest
-        return way
-
-    def _mtu(self, name: str, state: LinkState) -> int:
-        return self._links[name].mtu or state.mtu or _USUAL_MTU
-
     def _tunnel_mtu(self) -> int:
-        """Return what the tunnel over any link takes; octets."""
-        live = [self._mtu(name, state) for name, state in self._states.items() if state.up]
-        return max(min(live, default=_USUAL_MTU) - _TUNNEL_HEADER, _MINIMUM_MTU)
+        return self._steering.tunnel_mtu()
 
     def _path_mtu(self, path: UsablePath) -> int:
         if path.home:
-            return max(self._mtu(path.link, self._states[path.link]), _MINIMUM_MTU)
+            return self._steering.home_mtu(path.link)
         return self._uplinks[path.link].mtu
 
     def _uplink_lost(self, error: OSError) -> None:
@@ -456,7 +419,7 @@ class MobileNodeService:
                 case BindingsChanged():
                     self._paths_changed()
                     self._at_home.settle(self.engine.presence)
-                    self._steer()
+                    self._steering.converge()
                 case AgentChanged(home_agent=home_agent):
                     self._change_agent(home_agent or _NO_AGENT)
                 case Announce():
@@ -522,7 +485,7 @@ class MobileNodeService:
             engine=self.engine,
             snapshot=snapshot,
             states=self._states,
-            mtus={name: self._mtu(name, state) for name, state in self._states.items()},
+            mtus=self._steering.mtus(),
             steps=self._switch.steps,
             liveness=self._probes.liveness,
             flows=self._forwarder.table.flows_of(
@@ -540,15 +503,3 @@ class MobileNodeService:
             return status
         of_others = self._correspondent.bindings()
         return replace(status, bindings=[*status.bindings, *of_others])
-
-
-def _open_capture(
-    device: str, matches: Iterable[Match], netlink: Netlink, journal: Journal, log: EventLog
-) -> Capture:
-    """Take what has a header of mobility before the kernel refuses it."""
-    try:
-        tun = Tun.open(f"{device}-in", mtu=_USUAL_MTU, netlink=netlink, journal=journal)
-        return Redirect(tun, matches, netlink=netlink, journal=journal)
-    except OSError as error:
-        log.info("capture-by-packet-socket", reason=error.strerror or str(error))
-        return PacketTap(f"mcoa-{device}", matches, journal=journal)
