@@ -294,7 +294,7 @@ class CorrespondentService:
             bindings_total=sum(len(entry.bindings) for _, entry in cache),
             links=tuple(self._link(name, state) for name, state in self._states.items()),
             flows=FlowsStatus(total=snapshot.flows),
-            counters=self._events.counters(snapshot),
+            counters=self._events.counters(snapshot) | self._data_plane.counters(),
         )
 
     def _link(self, name: str, state: LinkState) -> LinkStatus:

@@ -141,6 +141,12 @@ class DataPlane:
         for reason, number in self._acceleration.collect(carried).items():
             drops.carry_over(_REASONS[reason], number)
 
+    def counters(self) -> dict[str, int]:
+        """Return what a status tells of it besides what forwarders count."""
+        if self._acceleration is None:
+            return {}
+        return {"fast-path-full": self._acceleration.fast_path.refused}
+
     def close(self) -> None:
         """Let go."""
         self._silence()

@@ -449,6 +449,7 @@ class HomeAgentService:
             links=(self._home_link_status(),),
             flows=FlowsStatus(total=snapshot.flows),
             counters=self._events.counters(snapshot)
+            | self._data_plane.counters()
             | {"acknowledgements-unsent": self._outbox.unsent},
         )
 

@@ -497,7 +497,7 @@ class MobileNodeService:
             device=self._tun.name,
             data_plane=self._data_plane.name,
             uptime_s=self._driver.now - self._began_s,
-            counters=self._events.counters(snapshot),
+            counters=self._events.counters(snapshot) | self._data_plane.counters(),
         )
         if self._correspondent is None:
             return status

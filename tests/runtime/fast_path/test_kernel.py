@@ -1,5 +1,6 @@
 """The bookkeeping of the fast path: what stands in the maps is what the table has decided."""
 
+import errno
 from dataclasses import dataclass
 
 import pytest
@@ -160,6 +161,21 @@ def test_without_room_in_the_maps_the_daemon_does_it_all() -> None:
     known = [port for port in (5000, 5001) if bed.down(HOMES[0], port)]
     assert len(known) == 1
     assert len(bed.table.outbound) == 1  # the other has a shortcut in the daemon
+    assert bed.fast_path.refused == 1
+
+
+def test_a_map_that_takes_no_more_is_no_end() -> None:
+    bed = Bed.made()
+
+    def full(_key: bytes, _value: bytes) -> None:
+        raise OSError(errno.E2BIG, "full")
+
+    for entries in (bed.maps.homes, bed.maps.entrances):
+        entries.set = full  # type: ignore[method-assign]
+    bed.table.replace(HOMES[0], (path(1),))
+    assert bed.maps.is_partial
+    assert bed.fast_path.refused == 2
+    bed.table.replace(HOMES[0], ())
 
 
 def test_what_was_carried_is_counted_and_keeps_flows_alive() -> None:

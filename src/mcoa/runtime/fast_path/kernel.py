@@ -28,6 +28,7 @@ from mcoa.runtime.fast_path.layout import (
     emit_flow_key,
     parse_flow_key,
 )
+from mcoa.runtime.fast_path.libbpf import HashMap
 from mcoa.runtime.fast_path.maps import Maps
 from mcoa.runtime.fast_path.shapes import OVERHEADS, Shape, Shapes
 
@@ -89,7 +90,12 @@ class _Entry:
 
 
 class KernelFastPath:
-    """A memory of decisions in the kernel."""
+    """A memory of decisions in the kernel.
+
+    Attributes:
+        refused: how often there was no room for a flow, a path or a home address; their
+            packets come up.
+    """
 
     def __init__(self, maps: Maps, shapes: Shapes) -> None:
         """Use maps that are empty, or that a dead daemon filled; see adopt()."""
@@ -102,6 +108,7 @@ class KernelFastPath:
         self._by_key: dict[bytes, int] = {}
         self._by_flow: dict[Flow, list[int]] = {}
         self._seen: list[int] = []
+        self.refused = 0
         self._left_ways: dict[bytes, int] = {
             key: NUMBER.unpack(value)[0] for key, value in maps.entrances.items()
         }
@@ -291,6 +298,7 @@ class KernelFastPath:
         number = self._left_ways.pop(entrance, NO_WAY)
         if number == NO_WAY:
             if not self._free_ways:
+                self.refused += 1
                 self._maps.set_partial()
                 return NO_WAY
             number = self._free_ways.popleft()
@@ -300,8 +308,10 @@ class KernelFastPath:
         self._ways[number] = _Way(shape, identity, entrance)
         self._ways[number].counted = self._counters(number)
         if entrance:
-            self._maps.entrances.set(entrance, NUMBER.pack(number))
-            self._entrances[entrance] = number
+            if self._put(self._maps.entrances, entrance, NUMBER.pack(number)):
+                self._entrances[entrance] = number
+            else:
+                self._maps.set_partial()
         return number
 
     def _give_back(self, number: int, successor: int) -> None:
@@ -322,24 +332,33 @@ class KernelFastPath:
         ways = [tunnel for tunnel, _ in numbers.values() if tunnel][:WAYS_OF_A_HOME]
         if ways:
             padded = ways + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
-            self._maps.homes.set(key, HOME.pack(len(ways), *padded))
+            if not self._put(self._maps.homes, key, HOME.pack(len(ways), *padded)):
+                self._maps.set_partial()
         elif existed:
             self._maps.homes.remove(key)
 
     def _make(self, entry: _Entry) -> int | None:
         if not self._free_entries:
+            self.refused += 1
             return None
         index = self._free_entries.popleft()
         FLOW.pack_into(self._maps.flow_states.octets, index * FLOW.size, NO_WAY, 0, 0, 0, 0)
-        try:
-            self._maps.flows.set(entry.key, NUMBER.pack(index))
-        except OSError:
+        if not self._put(self._maps.flows, entry.key, NUMBER.pack(index)):
             self._free_entries.append(index)
             return None
         self._entries[index], self._by_key[entry.key] = entry, index
         self._by_flow.setdefault(entry.flow, []).append(index)
         self._high = max(self._high, index + 1)
         return index
+
+    def _put(self, entries: HashMap, key: bytes, value: bytes) -> bool:
+        """Put an entry into a map; False where it is full."""
+        try:
+            entries.set(key, value)
+        except OSError:
+            self.refused += 1
+            return False
+        return True
 
     def _lead(self, index: int, entry: _Entry, number: int) -> None:
         at = index * (FLOW.size // NUMBER.size)
