@@ -11,12 +11,15 @@ from mcoa.lab.flows import FlowTally
 from mcoa.lab.nodes import NODE, node_configuration
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT
+from mcoa.wire.flow import FlowIdentification, FlowSummary
+from mcoa.wire.messages import BindingUpdate
 from netns.daemon.laboratory import Laboratory, Udp, laboratory, until
+from netns.daemon.wire import HOME_LINK
 
 pytestmark = pytest.mark.netns
 
 LINKS = ("lte", "wifi", "sat")
-CALLS, BACKUPS, SENSORS = 9001, 9002, 9003
+CALLS, BACKUPS, SENSORS, GAMES = 9001, 9002, 9003, 9004
 RULES = f"""
 [[rule]]
 name = "sensors"
@@ -37,6 +40,12 @@ to = "2001:db8:2::/64"
 port = {BACKUPS}
 use = ["wifi", "lte"]
 how = "spread"
+
+[[rule]]
+name = "games"
+port = {GAMES}
+use = ["sat", "wifi", "lte"]
+how = "lowest-latency"
 """
 
 
@@ -125,6 +134,53 @@ def test_another_class_is_spread_over_some_links(lab: Laboratory) -> None:
             lambda: lab.status(NODE)["rules"][2]["flows"] == 6,
             lambda: f"six flows; {lab.status(NODE)['rules']}",
         )
+
+
+@pytest.mark.requirement("S3-16")
+def test_a_class_takes_the_link_whose_probes_return_soonest(lab: Laboratory) -> None:
+    with conversations(lab, GAMES, 6) as own:
+        flows = [Flow.udp(GAMES, port) for port in own]
+        assert carriers(lab, flows) == [{"lte"}] * 6
+        lab.network.cut("lte")
+        lab.until_registered("wifi", "sat")
+        assert carriers(lab, flows) == [{"wifi"}] * 6
+        lab.network.restore("lte")
+        lab.until_registered()
+        until(lambda: carriers(lab, flows) == [{"lte"}] * 6, "all over lte again")
+
+
+def test_flows_move_first_and_one_update_follows(lab: Laboratory) -> None:
+    """A link falls silent: its flows are elsewhere, its binding stays, and the agent is told."""
+    with conversations(lab, CALLS, 3) as own:
+        flows = [Flow.udp(CALLS, port) for port in own]
+        assert carriers(lab, flows) == [{"sat"}] * 3
+        began_s = time.time()
+        lab.network.blackhole("sat")
+        told = until(
+            lambda: told_of(lab, began_s),
+            lambda: f"an update; {lab.status(NODE)['links']}",
+        )
+        assert told < 2.0
+        [update] = told_of(lab, began_s)
+        assert len(update.identifiers) == len(LINKS)
+        [calls] = [each for each in update.options if isinstance(each, FlowIdentification)]
+        assert calls.bids == (2,)
+        [kept] = [each for each in update.options if isinstance(each, FlowSummary)]
+        assert calls.fid not in kept.fids
+        assert carriers(lab, flows) == [{"wifi"}] * 3
+        lab.network.set_loss("sat", 0)
+        until(lambda: carriers(lab, flows) == [{"sat"}] * 3, "all over sat again")
+
+
+def told_of(lab: Laboratory, since_s: float) -> list[BindingUpdate]:
+    """Return the updates that say something new of flows, as the agent got them."""
+    return [
+        message
+        for seen, message in lab.wire.messages(since_s)
+        if seen.place == HOME_LINK
+        and isinstance(message, BindingUpdate)
+        and any(isinstance(each, FlowIdentification) for each in message.options)
+    ]
 
 
 class Exchange:
