@@ -13,9 +13,9 @@ from mcoa.engine.flow_verdict import decide_flows
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import FlowPolicy, HomeAgentPolicy, HomePrefix
 from mcoa.wire.flow import FlowIdentification, FlowSummary
-from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
+from mcoa.wire.messages import BindingAcknowledgement, BindingError, BindingUpdate
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import FlowStatus, UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, FlowStatus, UpdateFlag
 from mcoa.wire.selectors import (
     Ipv4TrafficSelector,
     Ipv6TrafficSelector,
@@ -345,6 +345,29 @@ def test_an_agent_may_be_without_flow_bindings() -> None:
     agent = Agent(flow_bindings=False)
     assert agent.say(wish(1, 1)) == {}
     assert agent.flows() == {}
+
+
+@pytest.mark.parametrize("flow_bindings", [True, False])
+def test_flows_come_back_with_their_bindings_if_they_are_still_taken(
+    *, flow_bindings: bool
+) -> None:
+    agent = Agent()
+    agent.say(wish(1, 1))
+    entry = agent.engine.cache.entry(HOME)
+    assert entry is not None
+    later = Agent(flow_bindings=flow_bindings)
+    later.engine.restore(entry, later.now)
+    assert later.flows() == ({1: (1,)} if flow_bindings else {})
+
+
+def test_an_agent_that_forgot_us_is_told_of_flows_again(node: Bench) -> None:
+    node.answer()
+    assert node.node.flows.state("voice") == "not supported"
+    error = BindingError(
+        status=BindingErrorStatus.UNKNOWN_BINDING_FOR_HOME_ADDRESS, home_address=HOME
+    )
+    node.deliver(error, LTE)
+    assert listed(node.update()) == {1: (1,), 2: (2, 3)}
 
 
 # Both.

@@ -171,6 +171,8 @@ class HomeAgent:
             latest_s = now + self.policy.max_lifetime_s
             binding.expires_at_s = min(latest_s, binding.expires_at_s)
             binding.verified_at_s = min(now, binding.verified_at_s)
+        if not entry.bindings or not self.policy.flow_bindings:
+            entry.flows = ()
         if not entry.bindings:
             forget_at_s = inf if entry.forget_at_s is None else entry.forget_at_s
             entry.forget_at_s = min(now + MAX_DELETE_BCE_TIMEOUT_S, forget_at_s)

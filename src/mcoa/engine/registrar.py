@@ -480,7 +480,7 @@ class Registrar:
             self._afresh = True
             for entry in self.update_list:
                 entry.forget()
-            self.flows.forget()
+            self.flows.begin_anew()  # it may be another version of itself
             report = Report(event="agent-forgot-us", home_address=self._policy.home_address)
             return [report, *self.after_event(now)]
         return []
