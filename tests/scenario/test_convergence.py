@@ -1,5 +1,6 @@
 """Mobile nodes and a home agent over bad links: what must hold always, and after calm."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
@@ -11,6 +12,7 @@ from mcoa.engine.actions import Action, Engine, Send
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.policy import (
+    FlowPolicy,
     HomeAgentPolicy,
     HomePrefix,
     LinkPolicy,
@@ -19,14 +21,36 @@ from mcoa.engine.policy import (
 )
 from mcoa.lab.network import AgentHost, NodeHost, Quality, SimulatedNetwork
 from mcoa.wire.messages import BindingAcknowledgement
+from mcoa.wire.selectors import Ipv6TrafficSelector
 
 AGENT = IPv6Address("2001:db8:1::1")
 LINKS = ("lte", "wifi", "sat")
 CALM = Quality(delay_s=0.03)
 BAD = Quality(delay_s=0.02, jitter_s=0.3, loss=0.3, duplication=0.1)
+FLOWS = (
+    FlowPolicy(fid=1, selector=Ipv6TrafficSelector(start_source_port=1), links=("sat", "lte")),
+    FlowPolicy(fid=2, selector=Ipv6TrafficSelector(), links=("lte", "wifi"), copies=True),
+)
 # The longest that an update may wait for its next copy, once more if that meets the
 # remains of the storm, and the time after which a refused binding is tried again.
 BOUND_S = 2 * 32.0 + 15.0
+
+
+def wanted_flows(node: MobileNode) -> dict[int, tuple[int, ...]]:
+    """Return the BIDs that each flow binding should have, as paths and probes are now."""
+    if not node.uses_bids or not node.flows.is_supported:
+        return {}
+    first: dict[str, int] = {}
+    for path in sorted(node.paths(), key=lambda path: path.bid or 0):
+        first.setdefault(path.link, path.bid or 0)
+    wanted: dict[int, tuple[int, ...]] = {}
+    for flow in node.policy.flows:
+        there = [link for link in flow.links if link in first]
+        serving = [link for link in there if link not in node.flows.avoided] or there
+        chosen = there if flow.copies else serving[:1]
+        if chosen:
+            wanted[flow.fid] = tuple(first[link] for link in chosen)
+    return wanted
 
 
 @dataclass
@@ -58,6 +82,7 @@ class World:
                 "home_agent": AGENT,
                 "links": tuple(LinkPolicy(name=n, bid=i) for i, n in enumerate(LINKS, 1)),
                 "lifetime_s": 120,
+                "flows": FLOWS,
                 **self.node_policy,
             }
         )
@@ -93,6 +118,8 @@ class World:
         while self.network.now < end:
             host = self.rng.choice(self.hosts)
             self.toggle(host, self.rng.choice(LINKS))
+            if self.rng.random() < 0.3:
+                self.avoid(host, self.rng.sample(LINKS, self.rng.randrange(3)))
             pause_s = self.rng.choice((0.0, 0.05, 1.0, 20.0)) * self.rng.random()
             self.network.run_until(min(end, self.network.now + pause_s))
 
@@ -109,10 +136,16 @@ class World:
         else:
             self.network.set_link(host, link, address, second)
 
+    def avoid(self, host: NodeHost, links: Collection[str]) -> None:
+        """Have probes find that some links do not serve, though they are registered."""
+        actions = host.engine.links_avoided(frozenset(links), self.network.now)
+        self.network.perform(host.engine, actions)
+
     def settle(self, seconds: float = BOUND_S) -> None:
         """Bring every link up and calm, and wait."""
         self.network.calm(CALM)
         for host in self.hosts:
+            self.avoid(host, self.rng.sample(LINKS, self.rng.randrange(2)))
             for link in LINKS:
                 if not host.links[link].addresses:
                     self.toggle(host, link, up=True)
@@ -135,6 +168,8 @@ class World:
             else:
                 assert len(held) == bool(offered), f"seed {self.seed}: {home}"
             assert host.engine.outstanding is None, f"seed {self.seed}"
+            flows = {flow.fid: flow.bids for flow in agent.flows(home)}
+            assert flows == wanted_flows(host.engine), f"seed {self.seed}: {home}"
 
     def assert_no_chatter(self) -> None:
         """Agreement is quiet: an hour holds its refreshes and nothing else."""
