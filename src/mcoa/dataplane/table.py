@@ -101,6 +101,10 @@ class ForwardingTable:
         """Return the home addresses that have counters."""
         return self._homes.keys()
 
+    def homes_with_flows(self) -> Iterable[bytes]:
+        """Return the home addresses that have flows."""
+        return (address for address, home in self._homes.items() if home.flows)
+
     # --- bindings
 
     def replace(self, home_address: bytes, paths: tuple[Path, ...]) -> None:

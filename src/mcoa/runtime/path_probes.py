@@ -16,6 +16,7 @@ _MOST_PATHS: Final = 512
 """Looked after at a time: an agent with more active ones relies on its mobile nodes for the rest."""
 
 _SHORTEST_REST_S: Final = 0.002
+_REST_FOR_EACH_LOOK: Final = 20
 
 
 class PathProbes:
@@ -55,6 +56,8 @@ class PathProbes:
         self._returned = returned
         self._told_judged = judged
         self._left: dict[Place, str] = {}
+        self._states: dict[Place, PathState] = {}
+        self._look_around_at_s = 0.0
         self._prober = Prober(pace, SystemRandom())
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +94,21 @@ class PathProbes:
             self._timer = self._loop.call_at(min(max(due, soon), later), self._turn)
 
     def _look_after(self, now: float) -> None:
-        states = self._states()
+        took_back = False
+        if now >= self._look_around_at_s:
+            took_back = self._look_around(now)
+        states = self._states
+        for place, probe in self._prober.due(now):
+            self._send(states[place], probe, now)
+        changes = self._prober.judge(now)
+        for place, health in changes:
+            self._judged(place, states[place], health)
+        if changes or took_back:
+            self._told_judged()
+
+    def _look_around(self, now: float) -> bool:
+        """Find out which paths there are to look after; True if others are used again."""
+        self._states = states = self._found()
         self._prober.follow(
             {
                 place: (state.path.care_of_address, state.active_flows > 0)
@@ -99,16 +116,13 @@ class PathProbes:
             },
             now,
         )
-        for place, probe in self._prober.due(now):
-            self._send(states[place], probe, now)
-        changes = self._prober.judge(now)
-        for place, health in changes:
-            self._judged(place, states[place], health)
-        if changes or self._take_back(states):
-            self._told_judged()
         for place, state in states.items():
             liveness = self._prober.liveness(place)
             state.round_trip_s = liveness.round_trip_s if liveness else None
+        # Of an agent with many home addresses this takes a while, and packets wait.
+        rest_s = (self._loop.time() - now) * _REST_FOR_EACH_LOOK
+        self._look_around_at_s = now + max(self._pace.interval_s, rest_s)
+        return self._take_back(states)
 
     def _take_back(self, states: Mapping[Place, PathState]) -> bool:
         """Use paths again that were found bad and that nobody looks after any more."""
@@ -119,18 +133,23 @@ class PathProbes:
                 self._table.path_up(home_address, bid)
         return bool(gone)
 
-    def _states(self) -> dict[Place, PathState]:
+    def _found(self) -> dict[Place, PathState]:
         found: dict[Place, PathState] = {}
-        for home_address in self._table.active_homes():
+        table = self._table
+        homes = table.active_homes() if self._is_always else table.homes_with_flows()
+        # What was found to be down has to be found to be up again.
+        left = [home_address for home_address, _ in self._left]
+        for home_address in dict.fromkeys((*left, *homes)):
+            if len(found) >= _MOST_PATHS:
+                break
             states = [
                 state
-                for state in self._table.states_of(home_address)
+                for state in table.states_of(home_address)
                 if state.bound and not state.path.home and not state.path.direct_only
             ]
             # A single path has no other to be judged beside.
             if len(states) < 2 or len(found) + len(states) > _MOST_PATHS:
                 continue
-            # What was found to be down has to be found to be up again.
             if self._is_always or any(state.active_flows or state.down for state in states):
                 found.update(
                     ((home_address, state.path.bid), state)
