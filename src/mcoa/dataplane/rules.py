@@ -1,7 +1,8 @@
 """Rules for flows: which links a flow may choose from, and how it chooses.
 
-The mobile node's wish decides for both directions: the home agent sends a flow down the path over
-which its last packet came up. Where no rule matches, new flows are spread over all links.
+The mobile node's wish decides for both directions: the home agent is told what a flow binding can
+say, and sends other flows down the path over which their last packet came up. Where no rule
+matches, new flows are spread over all links.
 """
 
 from collections.abc import Iterable, Sequence

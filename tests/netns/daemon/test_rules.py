@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_a_class_of_flows_sticks_to_its_link_and_comes_back(lab: Laboratory) -> 
         lab.network.restore("sat")
         lab.until_registered()
         assert carriers(lab, flows) == [{"sat"}] * 6
-        (_, calls, _) = lab.status(NODE)["rules"]
+        calls = lab.status(NODE)["rules"][1]
         assert (calls["name"], calls["flows"], calls["by_link"]) == ("calls", 6, {"sat": 6})
         assert calls["agent"] == "accepted"
 
@@ -235,3 +236,11 @@ def test_copies_go_over_all_links_and_each_packet_arrives_once(lab: Laboratory) 
     exchange.end()
     assert (exchange.up, exchange.down) == (exchange.sent, exchange.sent)
     lab.until_registered()
+
+
+def test_wireshark_reads_what_is_said_of_flows_as_we_do(
+    lab: Laboratory, tmp_path: Path
+) -> None:
+    judged = lab.wire.judge(tmp_path)
+    assert judged["Binding Update"]
+    assert judged["Binding Acknowledgement"]
