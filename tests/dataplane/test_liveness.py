@@ -23,6 +23,7 @@ class World:
     def __init__(self, delays: dict[Place, float], *, busy: bool = True) -> None:
         self.prober = Prober(PACE, Random(7))
         self.delays = delays
+        self.held: dict[Place, float] = {}  # until when a path's queue does not move
         self.busy = busy
         self.now = 100.0
         self.changes: list[tuple[float, Place, Health]] = []
@@ -38,7 +39,7 @@ class World:
             for place, probe in self.prober.due(self.now):
                 self.probes += 1
                 if not loses(place, self.now):
-                    at_s = self.now + self.delays[place]
+                    at_s = max(self.now, self.held.get(place, 0.0)) + self.delays[place]
                     answer = (at_s, probe.identifier, probe.sequence, probe.nonce)
                     self._answers.append(answer)
             for answer in [each for each in self._answers if each[0] <= self.now]:
@@ -173,3 +174,17 @@ def test_no_path_that_delivers_is_ever_down(seed: int, delay_s: float, loss: flo
     world = World({LTE: delay_s, WIFI: 0.02})
     world.run(3.0, lambda *_: rng.random() < loss)
     assert Health.DOWN not in {health for _, _, health in world.changes}
+
+
+def test_a_path_that_was_slow_for_a_moment_is_not_held_for_one_that_flaps() -> None:
+    """All that was missed comes, only later: a queue was long, or somebody was busy."""
+    world = World({LTE: 0.02, WIFI: 0.02})
+    world.run(5.0)
+    for _ in range(5):
+        world.held[LTE] = world.now + 0.4
+        world.run(3.0)
+    falls = [at_s for at_s, _, health in world.changes if health is Health.DOWN]
+    returns = [at_s for at_s, _, health in world.changes if health is Health.UP]
+    assert len(falls) == len(returns)
+    assert falls
+    assert all(back_s - down_s < 0.6 for down_s, back_s in zip(falls, returns, strict=True))

@@ -85,6 +85,7 @@ class Liveness:
         self._outcomes: deque[bool] = deque(maxlen=_WINDOW)
         self._in_a_row = 0
         self._needed = _ANSWERS_TO_RETURN
+        self._needed_before = _ANSWERS_TO_RETURN
         self._fell_at_s = -_REMEMBERED_S
 
     @property
@@ -138,6 +139,8 @@ class Liveness:
                 self._lose(earlier)
         del self._unanswered[sequence]
         self._measure(now - asked[1])
+        if self.health is Health.DOWN and asked[1] <= self._fell_at_s:
+            self._was_late()
         self.answered_at_s = now
         self._outcomes.append(True)
         self._in_a_row += 1
@@ -170,10 +173,16 @@ class Liveness:
 
     def _fall(self, now: float) -> None:
         """Ask for more answers before it may return, of a path that falls again and again."""
+        self._needed_before = self._needed
         is_again = now - self._fell_at_s < _REMEMBERED_S
         more = min(self._needed * _MORE_EACH_TIME, _MOST_ANSWERS_TO_RETURN)
         self._needed = more if is_again else _ANSWERS_TO_RETURN
         self._fell_at_s = now
+
+    def _was_late(self) -> None:
+        """Take back a fall: what was missed has come, so the path was slow, not silent."""
+        self._needed, self._in_a_row = self._needed_before, self._needed_before
+        self._fell_at_s = -_REMEMBERED_S
 
     def _patience(self) -> float:
         """Return how much later than usual an answer may be."""

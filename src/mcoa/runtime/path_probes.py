@@ -17,6 +17,7 @@ _MOST_PATHS: Final = 512
 
 _SHORTEST_REST_S: Final = 0.002
 _REST_FOR_EACH_LOOK: Final = 20
+_LATE_S: Final = 0.03
 
 
 class PathProbes:
@@ -60,6 +61,7 @@ class PathProbes:
         self._look_around_at_s = 0.0
         self._prober = Prober(pace, SystemRandom())
         self._loop = asyncio.get_running_loop()
+        self._due_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self.excluded: Collection[str] = ()
 
@@ -84,23 +86,25 @@ class PathProbes:
     def _turn(self) -> None:
         now = self._loop.time()
         try:
-            self._look_after(now)
+            self._look_after(now, is_late=now > self._due_s + _LATE_S)
         finally:
             # Answers that do not come make no event: they have to be looked for. And traffic
             # may begin at any time.
             soon = now + _SHORTEST_REST_S
             later = now + self._pace.interval_s
             due = self._prober.next_deadline(now)
-            self._timer = self._loop.call_at(min(max(due, soon), later), self._turn)
+            self._due_s = min(max(due, soon), later)
+            self._timer = self._loop.call_at(self._due_s, self._turn)
 
-    def _look_after(self, now: float) -> None:
+    def _look_after(self, now: float, *, is_late: bool) -> None:
         took_back = False
         if now >= self._look_around_at_s:
             took_back = self._look_around(now)
         states = self._states
         for place, probe in self._prober.due(now):
             self._send(states[place], probe, now)
-        changes = self._prober.judge(now)
+        # Who comes late himself judges nobody: answers may still wait to be read.
+        changes = [] if is_late else self._prober.judge(now)
         for place, health in changes:
             self._judged(place, states[place], health)
         if changes or took_back:
