@@ -196,7 +196,9 @@ def test_an_agent_inside_a_prefix_left_from_another_network_is_reached(pair: Pai
         there = pair.net.call(lambda: TunnelSocket(interface="acc0"))
         here = TunnelSocket(interface="wwan0", source=NODE)
         assert here.send(INNER, endpoint(AGENT)) == 0
-        assert await collected(there.receive, 1) == [(INNER, NODE.packed, AGENT.packed, 0)]
+        assert await collected(there.receive, 1) == [
+            (INNER, NODE.packed, AGENT.packed, 0, None)
+        ]
         there.close()
         here.close()
         node.close()
