@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.packets import HOME, PATHS, PEER, SERVICE, Agent, Node, ipv6, tunnelled
+from mcoa.dataplane.icmp import icmpv6_packet
 from mcoa.dataplane.liveness import Pace, Prober
+from mcoa.wire.icmpv6 import EchoReply
 from mcoa.wire.ipv6 import parse_packet
 
 PACE = Pace(interval_s=0.05, idle_interval_s=1.0, multiplier=3)
@@ -105,3 +107,27 @@ def test_a_stranger_is_not_answered() -> None:
     [(_, packet), *_] = ends.node.sent
     ends.agent.forwarder.from_device(packet[:8] + PEER + packet[24:], 0.0)
     assert ends.agent.written == []
+
+
+def test_an_answer_for_a_path_that_is_looked_after_no_more_is_no_traffic() -> None:
+    ends = Ends()
+    ends.ask("node", 0.0)
+    ends.probers["node"].follow({}, 0.01)
+    ends.carry(0.02)
+    assert ends.node.written == []
+    assert ends.node.forwarder.table.flow_count == 0
+
+
+def test_somebody_may_ask_the_agent_for_an_echo() -> None:
+    node = Node()
+    reply = icmpv6_packet(EchoReply(identifier=5, sequence=1, data=bytes(56)), SERVICE, HOME)
+    assert node.receive(reply) == [reply]
+
+
+def test_a_request_over_a_path_that_has_gone_is_no_traffic() -> None:
+    ends = Ends()
+    ends.ask("agent", 0.0)
+    ends.node.forwarder.table.replace(HOME, PATHS[1:])
+    ends.carry(0.02)
+    assert ends.node.written == []
+    assert ends.node.forwarder.table.flow_count == 0

@@ -56,8 +56,9 @@ class Echoes:
         match message:
             case EchoReply(identifier=identifier, sequence=sequence, data=data):
                 return self.answered(identifier, sequence, data, now)
-            case EchoRequest() if state is not None:
-                self._entry.send(state, echo_reply(message, destination, source), now)
+            case EchoRequest():
+                if state is not None:  # else the path has gone, and there is no way to answer
+                    self._entry.send(state, echo_reply(message, destination, source), now)
                 return True
             case _:
                 return False

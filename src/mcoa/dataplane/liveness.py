@@ -15,6 +15,7 @@ from typing import Final
 
 _NONCE_OCTETS: Final = 16
 _MOST_UNANSWERED: Final = 64
+_MOST_FORMER: Final = 256
 _WINDOW: Final = 32
 _LOSSY, _CLEAN = 0.15, 0.05
 _LEAST_JUDGED: Final = 20  # answers or losses before a path is called lossy, or clean again
@@ -236,6 +237,7 @@ class Prober:
         self._rng = rng
         self._paths: dict[Place, tuple[bytes, Liveness]] = {}
         self._by_identifier: dict[int, Place] = {}
+        self._former: deque[int] = deque(maxlen=_MOST_FORMER)
 
     def follow(self, paths: dict[Place, tuple[bytes, bool]], now: float) -> None:
         """Look after exactly these: a care-of address each, and whether there is traffic."""
@@ -266,7 +268,8 @@ class Prober:
         """Take an answer; False for one that is none of ours."""
         place = self._by_identifier.get(identifier)
         if place is None:
-            return False
+            # Of a path that is looked after no more an answer may still be under way.
+            return identifier in self._former and len(nonce) == _NONCE_OCTETS
         self._paths[place][1].answered(sequence, nonce, now)
         return True
 
@@ -307,3 +310,4 @@ class Prober:
     def _forget(self, place: Place) -> None:
         _, liveness = self._paths.pop(place)
         del self._by_identifier[liveness.identifier]
+        self._former.append(liveness.identifier)

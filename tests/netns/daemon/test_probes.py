@@ -120,7 +120,7 @@ def test_a_link_that_loses_packets_is_left_until_it_is_better(lab: Laboratory) -
     trains = start_trains(lab, 160, 12.0)
     moved = on_link(lab, trains, "lte")
     lab.network.set_loss("lte", 0.4)
-    until_state(lab, "lte", "lossy", "silent")
+    until_state(lab, "lte", "lossy")
     with FlowTally(lab.mobile_node, LINKS) as tally:
         time.sleep(0.5)
         counts = tally.counts()
