@@ -153,3 +153,17 @@ def test_an_agent_does_not_probe_who_has_no_traffic() -> None:
         assert field.asked == []
 
     run(scenario, is_always=False)
+
+
+def test_a_machine_that_is_always_late_judges_all_the_same() -> None:
+    async def scenario(field: Field) -> None:
+        await _settled(field)
+        field.dead = {2}
+        for _ in range(40):
+            time.sleep(0.05)  # noqa: ASYNC251 - this is what makes the turns late
+            await asyncio.sleep(0.004)
+            if field.down():
+                break
+        assert field.down() == {2}
+
+    run(scenario)

@@ -61,7 +61,7 @@ class PathProbes:
         self._look_around_at_s = 0.0
         self._prober = Prober(pace, SystemRandom())
         self._loop = asyncio.get_running_loop()
-        self._due_s = self._loop.time()
+        self._due_s, self._is_late = self._loop.time(), False
         self._timer: asyncio.TimerHandle | None = None
         self.excluded: Collection[str] = ()
 
@@ -85,8 +85,10 @@ class PathProbes:
 
     def _turn(self) -> None:
         now = self._loop.time()
+        # Once at a time: a machine that is always late has to judge all the same.
+        self._is_late = not self._is_late and now > self._due_s + _LATE_S
         try:
-            self._look_after(now, is_late=now > self._due_s + _LATE_S)
+            self._look_after(now)
         finally:
             # Answers that do not come make no event: they have to be looked for. And traffic
             # may begin at any time.
@@ -96,7 +98,7 @@ class PathProbes:
             self._due_s = min(max(due, soon), later)
             self._timer = self._loop.call_at(self._due_s, self._turn)
 
-    def _look_after(self, now: float, *, is_late: bool) -> None:
+    def _look_after(self, now: float) -> None:
         took_back = False
         if now >= self._look_around_at_s:
             took_back = self._look_around(now)
@@ -104,7 +106,7 @@ class PathProbes:
         for place, probe in self._prober.due(now):
             self._send(states[place], probe, now)
         # Who comes late himself judges nobody: answers may still wait to be read.
-        changes = [] if is_late else self._prober.judge(now)
+        changes = [] if self._is_late else self._prober.judge(now)
         for place, health in changes:
             self._judged(place, states[place], health)
         if changes or took_back:
