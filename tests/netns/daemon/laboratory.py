@@ -6,6 +6,8 @@ import select
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -85,6 +87,16 @@ class Laboratory:
     def counter(self, name: str, key: str) -> int:
         """Return one of a daemon's counters."""
         return int(self.status(name).get("counters", {}).get(key, 0))
+
+    def mcoa(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command at the mobile node's control socket, and return what it did."""
+        command = [sys.executable, "-m", "mcoa", *arguments, "--socket"]
+        return subprocess.run(
+            [*command, str(self.nodes.socket(NODE))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def until_registered(self, *links: str, within_s: float = PATIENCE_S) -> None:
         """Wait until both ends agree on exactly these links, all by default."""

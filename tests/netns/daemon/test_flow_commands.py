@@ -27,15 +27,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
         yield built
 
 
-def mcoa_flow(lab: Laboratory, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = ["-m", "mcoa", "flow", *arguments, "--socket", str(lab.nodes.socket(NODE))]
-    return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False
-    )
-
-
 def listed(lab: Laboratory) -> list[dict[str, Any]]:
-    done = mcoa_flow(lab, "list", "--json")
+    done = lab.mcoa("flow", "list", "--json")
     assert done.returncode == 0, done.stderr
     flows: list[dict[str, Any]] = json.loads(done.stdout)["flows"]
     return [each for each in flows if each["far_port"] == PORT]
@@ -86,7 +79,7 @@ def test_a_flow_moves_while_it_runs_and_nothing_is_lost(lab: Laboratory) -> None
     assert line["protocol"] == "udp"
     assert line["far_address"] == str(lab.topology.correspondent)
     for link in ("sat", "lte", "wifi", "sat"):
-        done = mcoa_flow(lab, "move", line["flow"], link)
+        done = lab.mcoa("flow", "move", line["flow"], link)
         assert (done.returncode, done.stdout) == (0, f"{line['flow']} is on {link}\n")
         assert call.carriers() == {link}
         [now] = listed(lab)
@@ -97,7 +90,7 @@ def test_a_flow_moves_while_it_runs_and_nothing_is_lost(lab: Laboratory) -> None
     lab.network.restore("sat")
     lab.until_registered()
     assert call.carriers() == {"sat"}
-    done = mcoa_flow(lab, "move", line["flow"], "auto")
+    done = lab.mcoa("flow", "move", line["flow"], "auto")
     assert done.returncode == 0, done.stderr
     call.run(0.2)
     [now] = listed(lab)
@@ -127,18 +120,18 @@ def test_a_move_costs_no_packet(lab: Laboratory) -> None:
 
 
 def test_what_cannot_be_is_said(lab: Laboratory) -> None:
-    done = mcoa_flow(lab, "move", "0123456789", "lte")
+    done = lab.mcoa("flow", "move", "0123456789", "lte")
     assert done.returncode == 1
     assert "there is no flow" in done.stderr
     call = Call(lab)
     call.run(0.2)
     [line] = [each for each in listed(lab) if each["own_port"] == call.own_port]
-    done = mcoa_flow(lab, "move", line["flow"], "moon")
+    done = lab.mcoa("flow", "move", line["flow"], "moon")
     assert done.returncode == 1
     assert "there are: lte, wifi, sat, auto" in done.stderr
     lab.network.cut("wifi")
     lab.until_registered("lte", "sat")
-    done = mcoa_flow(lab, "move", line["flow"], "wifi")
+    done = lab.mcoa("flow", "move", line["flow"], "wifi")
     assert done.returncode == 1
     assert "wifi carries nothing now" in done.stderr
     lab.network.restore("wifi")
@@ -149,13 +142,13 @@ def test_what_cannot_be_is_said(lab: Laboratory) -> None:
 def test_the_list_is_a_table_and_knows_rest(lab: Laboratory) -> None:
     call = Call(lab)
     call.run(0.2)
-    done = mcoa_flow(lab, "list")
+    done = lab.mcoa("flow", "list")
     assert done.stdout.splitlines()[0].split() == (
         ["FLOW", "PROTOCOL", "FAR", "END", "PORT", "OWN", "PORT", "LINK", "IDLE"]
     )
     call.close()
     until(lambda: listed(lab) == [], "no flow with packets")
-    done = mcoa_flow(lab, "list")
+    done = lab.mcoa("flow", "list")
     assert done.stdout == "no flows\n"
-    done = mcoa_flow(lab, "list", "--all")
+    done = lab.mcoa("flow", "list", "--all")
     assert str(PORT) in done.stdout

@@ -1,8 +1,6 @@
 """An operator takes links out of use and back, and no packet is lost."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -24,13 +22,6 @@ TRAINS = range(100, 106)
 def lab(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     with laboratory(data_plane=request.param) as built:
         yield built
-
-
-def mcoa_link(lab: Laboratory, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = ["-m", "mcoa", "link", *arguments, "--socket", str(lab.nodes.socket(NODE))]
-    return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False
-    )
 
 
 def state_of(lab: Laboratory, name: str) -> str:
@@ -56,7 +47,7 @@ def test_nothing_is_lost_when_links_go_and_come_back(lab: Laboratory) -> None:
             counts = tally.counts()
         # Otherwise it would prove nothing.
         assert any(name in counts.carriers_of(Flow.echo(each), "up") for each in TRAINS)
-        done = mcoa_link(lab, "disable", name)
+        done = lab.mcoa("link", "disable", name)
         assert (done.returncode, done.stdout) == (0, f"disabled: {name}\n"), done.stderr
         assert state_of(lab, name) == "disabled"
         lab.until_registered(*(each for each in LINKS if each != name))
@@ -66,7 +57,7 @@ def test_nothing_is_lost_when_links_go_and_come_back(lab: Laboratory) -> None:
         for each in TRAINS:
             for way in ("up", "down"):
                 assert name not in counts.carriers_of(Flow.echo(each), way)
-        done = mcoa_link(lab, "enable", name, "--json")
+        done = lab.mcoa("link", "enable", name, "--json")
         assert json.loads(done.stdout)["enabled"] is True
         assert state_of(lab, name) == "up"
     with FlowTally(lab.mobile_node, LINKS) as tally:
@@ -79,18 +70,18 @@ def test_nothing_is_lost_when_links_go_and_come_back(lab: Laboratory) -> None:
 
 def test_the_last_link_stays_unless_it_is_forced(lab: Laboratory) -> None:
     for name in ("wifi", "sat"):
-        assert mcoa_link(lab, "disable", name).returncode == 0
-    refused = mcoa_link(lab, "disable", "lte")
+        assert lab.mcoa("link", "disable", name).returncode == 0
+    refused = lab.mcoa("link", "disable", "lte")
     assert refused.returncode == 1
     assert "--force" in refused.stderr
     assert state_of(lab, "lte") == "up"
-    assert mcoa_link(lab, "disable", "lte", "--force").returncode == 0
+    assert lab.mcoa("link", "disable", "lte", "--force").returncode == 0
     for name in LINKS:
-        assert mcoa_link(lab, "enable", name).returncode == 0
+        assert lab.mcoa("link", "enable", name).returncode == 0
     lab.until_registered()
 
 
 def test_an_unknown_link_is_told_with_those_that_there_are(lab: Laboratory) -> None:
-    refused = mcoa_link(lab, "disable", "eth7")
+    refused = lab.mcoa("link", "disable", "eth7")
     assert refused.returncode == 1
     assert "lte, wifi, sat" in refused.stderr

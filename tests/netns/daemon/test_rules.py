@@ -95,16 +95,21 @@ def carriers(lab: Laboratory, flows: list[Flow]) -> list[set[str]]:
     return [counts.carriers_of(flow, "up") | counts.carriers_of(flow, "down") for flow in flows]
 
 
+def assert_they_leave(lab: Laboratory, flows: list[Flow], link: str, other: str) -> None:
+    """All use a link; while that is cut, all use the other one. Then it is there again."""
+    assert carriers(lab, flows) == [{link}] * len(flows)
+    lab.network.cut(link)
+    lab.until_registered(*(each for each in LINKS if each != link))
+    assert carriers(lab, flows) == [{other}] * len(flows)
+    lab.network.restore(link)
+    lab.until_registered()
+
+
 @pytest.mark.requirement("S3-16")
 def test_a_class_of_flows_sticks_to_its_link_and_comes_back(lab: Laboratory) -> None:
     with conversations(lab, CALLS, 6) as own:
         flows = [Flow.udp(CALLS, port) for port in own]
-        assert carriers(lab, flows) == [{"sat"}] * 6
-        lab.network.cut("sat")
-        lab.until_registered("lte", "wifi")
-        assert carriers(lab, flows) == [{"wifi"}] * 6
-        lab.network.restore("sat")
-        lab.until_registered()
+        assert_they_leave(lab, flows, "sat", "wifi")
         assert carriers(lab, flows) == [{"sat"}] * 6
         calls = lab.status(NODE)["rules"][1]
         assert (calls["name"], calls["flows"], calls["by_link"]) == ("calls", 6, {"sat": 6})
@@ -141,12 +146,7 @@ def test_another_class_is_spread_over_some_links(lab: Laboratory) -> None:
 def test_a_class_takes_the_link_whose_probes_return_soonest(lab: Laboratory) -> None:
     with conversations(lab, GAMES, 6) as own:
         flows = [Flow.udp(GAMES, port) for port in own]
-        assert carriers(lab, flows) == [{"lte"}] * 6
-        lab.network.cut("lte")
-        lab.until_registered("wifi", "sat")
-        assert carriers(lab, flows) == [{"wifi"}] * 6
-        lab.network.restore("lte")
-        lab.until_registered()
+        assert_they_leave(lab, flows, "lte", "wifi")
         until(lambda: carriers(lab, flows) == [{"lte"}] * 6, "all over lte again")
 
 
