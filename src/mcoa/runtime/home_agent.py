@@ -144,6 +144,7 @@ class HomeAgentService:
             ),
             is_always=False,
             events=self._events,
+            returned=self._path_returned,
         )
         self._forwarder.echoes.answered = self._probes.answered
         self._rules = [flow for each in configuration.rules for flow in each.bound_flows()]
@@ -354,6 +355,10 @@ class HomeAgentService:
             )
             for binding in bindings
         )
+
+    def _path_returned(self, home_address: bytes) -> None:
+        """Send flows down a path again that are to go by it."""
+        self._forwarder.table.obey(home_address, self._loop.time())
 
     def _over_home_link(self, path: Path, packet: bytes) -> int:
         too_big = self._frames.send(packet, path.link_layer_address)

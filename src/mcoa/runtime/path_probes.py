@@ -137,6 +137,7 @@ class PathProbes:
             home_address, bid = place
             if self._left.pop(place) not in self.excluded:
                 self._table.path_up(home_address, bid)
+                self._returned(home_address)
         return bool(gone)
 
     def _found(self) -> dict[Place, PathState]:

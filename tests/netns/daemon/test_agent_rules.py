@@ -9,7 +9,7 @@ from mcoa.lab.flows import FlowTally
 from mcoa.lab.nodes import AGENT, NODE, agent_configuration, node_configuration
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT
-from netns.daemon.laboratory import Laboratory, Udp, laboratory
+from netns.daemon.laboratory import Laboratory, Udp, laboratory, until
 
 pytestmark = pytest.mark.netns
 
@@ -65,3 +65,23 @@ def test_flows_go_down_where_the_agent_wants_them(lab: Laboratory) -> None:
     lab.network.restore("sat")
     lab.until_registered()
     assert carriers(lab, CALLS) == {"sat"}
+
+
+@pytest.mark.requirement("S3-16")
+def test_a_flow_that_never_rests_goes_down_its_path_again(lab: Laboratory) -> None:
+    """Nothing is signalled, and a fast path carries it: it has to be moved, not met."""
+    with Udp(lab.mobile_node) as sink, Udp(lab.network[CORRESPONDENT], CALLS) as source:
+        flow = Flow.udp(CALLS, sink.port)
+
+        def carriers_now() -> set[str]:
+            with FlowTally(lab.mobile_node, LINKS) as tally:
+                for _ in range(50):
+                    source.send(b"down", lab.topology.home_address, sink.port)
+                    time.sleep(0.01)
+                return tally.counts().carriers_of(flow, "down")
+
+        until(lambda: carriers_now() == {"sat"}, "down over sat")
+        lab.network.set_loss("sat", 1.0, "down")
+        until(lambda: carriers_now() == {"wifi"}, "down over wifi")
+        lab.network.set_loss("sat", 0.0)
+        until(lambda: carriers_now() == {"sat"}, "down over sat again")
