@@ -183,8 +183,9 @@ class Namespaces:
             return
         with _undisturbed():
             kill(*self._processes)
-            for namespace in self._namespaces.values():
-                _remove_namespace(namespace.full_name)
+            # Who was interrupted while making a namespace has not noted it: the name tells.
+            for entry in NAMES.glob(f"{self.directory.name}-*"):
+                _remove_namespace(entry.name)
             shutil.rmtree(self.directory, ignore_errors=True)
             os.close(self._lock)
             self._lock = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mcoa.lab import namespaces as namespaces_module
 from mcoa.lab.namespaces import (
     NAMES,
     RUNS,
@@ -64,7 +65,10 @@ def test_leaving_the_context_removes_namespaces_programs_and_files() -> None:
         directory = namespaces.directory
         assert directory.is_dir()
         assert node.path.exists()
-        assert run("ip", "netns", "pids", node.full_name).split() == [str(child.pid)]
+        # The helpers before it are the same process, but enter in their own time.
+        while not (inhabitants := run("ip", "netns", "pids", node.full_name).split()):
+            assert child.poll() is None
+        assert inhabitants == [str(child.pid)]
     assert child.poll() is not None
     assert not node.path.exists()
     assert not directory.exists()
@@ -91,6 +95,23 @@ def test_sigterm_cleans_up() -> None:
     assert names_of(name) == []
     assert not (RUNS / name).exists()
     assert has_ended(child)
+
+
+def test_who_is_interrupted_while_making_a_namespace_removes_it_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made_but_interrupted(*arguments: str, text: str = "") -> str:
+        run(*arguments, text=text)
+        if "add" in arguments:
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr(namespaces_module, "run", made_but_interrupted)
+    with Namespaces() as namespaces:
+        name = namespaces.directory.name
+        with pytest.raises(KeyboardInterrupt):
+            namespaces.add("node")
+    assert names_of(name) == []
 
 
 def test_programs_die_with_a_killed_run_and_the_next_start_removes_the_rest() -> None:
