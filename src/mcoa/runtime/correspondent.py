@@ -215,7 +215,7 @@ class CorrespondentService:
 
     def write(self, packet: bytes) -> None:
         """Give a packet to the kernel."""
-        self._tun.send(packet)
+        self._tun.pass_on(packet)
 
     def home_addresses_changed(self) -> None:
         """Route to the device what is bound now, and nothing else."""
@@ -259,7 +259,7 @@ class CorrespondentService:
             if IPv6Address(packet[24:40]) in self._own:
                 self._role.take(packet)
             elif not self._take_elsewhere(packet):
-                self._tun.send(packet)  # on its way through this host
+                self._tun.pass_on(packet)  # on its way through this host
 
     def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
         for packet in packets:

@@ -18,18 +18,20 @@ from mcoa.runtime.rtnetlink import LinkFlag
 from mcoa.runtime.sysctl import device_setting, write_setting
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import Device
+from mcoa.runtime.unfinished import FINISHED, HEADER_LENGTH, virtio_header
 
 MINIMUM_MTU = 1280
 """IPv6's; with less a device loses its IPv6 addresses and routes."""
 
 _USUAL_MTU = 1500
 _LARGEST_MTU = 65535
-_LARGEST_PACKET = 65575  # 40 octets of header do not count as payload
+_LARGEST_READ = HEADER_LENGTH + 65575  # 40 octets of header do not count as payload
 _PACKETS_A_WAKE_UP = 64
 
 _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
-_IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
+_TUNSETOFFLOAD = 0x400454D0
+_IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 _IFREQ = struct.Struct("16sH22x")
 
 # What IPv6 does on a device by itself, and would only be noise here: a link-local address,
@@ -76,8 +78,10 @@ class Tun:
             journal.record(Device(device=name))
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            request = _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI)
+            request = _IFREQ.pack(name.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR)
             _attach(descriptor, request, name)
+            # What comes out has its checksum, and is not larger than the MTU.
+            fcntl.ioctl(descriptor, _TUNSETOFFLOAD, 0)
             fcntl.ioctl(descriptor, _TUNSETPERSIST, int(persistent))
             index = _switch_on(name, mtu, netlink)
         except BaseException:
@@ -95,7 +99,7 @@ class Tun:
         read, descriptor, add = os.read, self._descriptor, packets.append
         try:
             for _ in range(_PACKETS_A_WAKE_UP):
-                add(read(descriptor, _LARGEST_PACKET))
+                add(read(descriptor, _LARGEST_READ)[HEADER_LENGTH:])
         except BlockingIOError:
             pass
         except OSError:
@@ -110,18 +114,25 @@ class Tun:
             False when it was refused: no IP packet, or a device switched off. Such packets
             are counted in `unwritten`.
         """
-        try:
-            os.write(self._descriptor, packet)
-        except OSError:
-            self.unwritten += 1
-            return False
-        return True
+        return self._write(FINISHED + packet)
+
+    def pass_on(self, packet: bytes) -> bool:
+        """Do so with a packet from another interface, which the kernel may not have finished."""
+        return self._write(virtio_header(packet) + packet)
 
     def close(self) -> None:
         """Let go of the device, which stays; a second call does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _write(self, octets: bytes) -> bool:
+        try:
+            os.write(self._descriptor, octets)
+        except OSError:
+            self.unwritten += 1
+            return False
+        return True
 
 
 def _attach(descriptor: int, request: bytes, name: str) -> None:

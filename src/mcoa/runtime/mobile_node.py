@@ -117,7 +117,7 @@ class MobileNodeService:
             home_agent=self._agent_octets,
             send=self._send_over,
             frame=self._send_at_home,
-            write=self._tun.send,
+            write=self._tun.pass_on,
             report=self._events.drop,
             rng=rng,
         )
@@ -143,7 +143,7 @@ class MobileNodeService:
                 mtu=self._tunnel_mtu,
                 room=lambda packet: self._forwarder.room(packet, self._now()),
                 send=lambda packet: self._forwarder.from_device(packet, self._now()),
-                write=self._tun.send,
+                write=self._tun.pass_on,
             )
             policy = correspondent_policy(configuration)
             self._correspondent = CorrespondentRole(policy, around, self._events)

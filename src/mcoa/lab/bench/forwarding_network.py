@@ -103,8 +103,12 @@ class ForwardingNetwork:
             " via 2001:db8:f::1 dev home",
         )
 
-    def start_daemons(self, data_plane: str) -> None:
+    def start_daemons(self, data_plane: str, agents: str = "") -> None:
         """Start home agent and mobile node, and wait until they have registered.
+
+        Args:
+            data_plane: of both.
+            agents: that of the home agent, where it is another.
 
         Raises:
             LabError: they do not, as where a fast path is not possible.
@@ -112,18 +116,17 @@ class ForwardingNetwork:
         directory = self._namespaces.directory / self._name
         directory.mkdir()
         values = {
-            "data_plane": data_plane,
             "directory": directory,
             "agent": _AGENT,
             "home_address": _HOME_ADDRESS,
         }
         daemons: list[subprocess.Popen[bytes]] = []
-        for name, namespace, text in (
-            ("agent", self._agent, _AGENT_FILE),
-            ("node", self._node, _NODE_FILE),
+        for name, namespace, text, kind in (
+            ("agent", self._agent, _AGENT_FILE, agents or data_plane),
+            ("node", self._node, _NODE_FILE, data_plane),
         ):
             file = directory / f"{name}.toml"
-            file.write_text(text.format(**values), "utf-8")
+            file.write_text(text.format(**values, data_plane=kind), "utf-8")
             with (directory / f"{name}.log").open("wb") as log:
                 command = [sys.executable, "-m", "mcoa", "run", str(file)]
                 daemon = self._namespaces.start(namespace, command, stdout=log, stderr=log)
