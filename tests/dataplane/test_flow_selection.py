@@ -24,6 +24,16 @@ def bound(flows: list[FlowBinding]) -> BoundFlows:
     return BoundFlows(BoundFlow.told(flows), BIDS)
 
 
+def test_the_interface_that_a_packet_came_in_by_may_matter() -> None:
+    anything = Ipv6TrafficSelector()
+    office = BoundFlow("office", anything, (BIDS[0],), copies=False, origins=("lan", "wlan"))
+    other = BoundFlow("other", anything, (BIDS[1],), copies=False)
+    flows = BoundFlows([office, other], BIDS)
+    assert flows.rule_for(udp(), "lan") is flows.rule_for(udp(), "wlan") is office
+    assert flows.rule_for(udp(), "eth0") is flows.rule_for(udp()) is other
+    assert BoundFlows([office], BIDS).rule_for(udp(), "eth0") is None
+
+
 def matches(selector: Ipv6TrafficSelector, packet: bytes) -> bool:
     return bound([binding(selector)]).rule_for(packet) is not None
 

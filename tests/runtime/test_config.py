@@ -227,6 +227,13 @@ def test_a_bad_value_of_the_home_agent_is_marked_and_explained(
     assert problem.column > len(key)
 
 
+def test_a_device_leaves_room_for_the_names_beside_it() -> None:
+    text = 'device = "a_name_of_13_"\n' + AGENT
+    problem = only_problem_of(text)
+    assert "too long: 1 to 12 octets" in problem.message
+    assert read('device = "a_name_of_12"\n' + AGENT).device == "a_name_of_12"
+
+
 BAD_LINKS = [
     ("name", '""', "cannot be a name", "letters"),
     ("name", '"a b"', "cannot be a name", "letters"),

@@ -144,6 +144,15 @@ def test_an_agent_has_rules_of_its_own() -> None:
     made = agent_configuration('use = [3, 1]\nport = [1, 2]\nhome_address = "2001:db8:1::100"')
     flows = list(made.rules[0].bound_flows())
     assert [(flow.name, flow.bids) for flow in flows] == [("r", (3, 1))] * 2
+    assert all(flow.origins == () for flow in flows)
+
+
+def test_a_rule_of_an_agent_may_name_interfaces() -> None:
+    for value in ('"lan"', '["lan", "wlan0"]'):
+        made = agent_configuration(f"use = [1]\ninterface = {value}")
+        [flow] = made.rules[0].bound_flows()
+        assert flow.origins == made.rules[0].interface
+        assert flow.origins[0] == "lan"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +163,9 @@ def test_an_agent_has_rules_of_its_own() -> None:
         ('use = [1]\nhow = "lowest-latency"', 'write one of "stick", "duplicate"'),
         ('use = [1]\n[[rule]]\nname = "r"\nuse = [2]', "is taken by an earlier rule"),
         ("", "use is missing"),
+        ('use = [1]\ninterface = "mip0"', "the device that mcoa makes"),
+        ('use = [1]\ninterface = ["lan", "mip0"]', "the device that mcoa makes"),
+        ('use = [1]\ninterface = "a/b"', "no interface name"),
     ],
 )
 def test_what_makes_no_sense_at_an_agent_is_said(rule: str, sentence: str) -> None:

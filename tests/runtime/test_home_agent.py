@@ -92,6 +92,7 @@ class Link:
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], "Agent"]]:
     monkeypatch.setattr(home_agent, "Tun", Device)
     monkeypatch.setattr(home_agent, "HomeLink", Link)
+    monkeypatch.setattr(home_agent, "Origins", Link)
     made: list[Agent] = []
 
     def make() -> Agent:

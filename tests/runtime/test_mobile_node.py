@@ -47,6 +47,8 @@ class Anything:
         self.sent.append(packet)
         return 0
 
+    pass_on = send
+
     def converge(self, *_arguments: object) -> tuple[()]:
         return ()
 

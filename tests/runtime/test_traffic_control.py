@@ -3,7 +3,14 @@
 import struct
 
 from mcoa.runtime.netlink_framing import parse_attributes
-from mcoa.runtime.traffic_control import Filter, Match, emit_clsact, emit_redirect, is_clsact
+from mcoa.runtime.traffic_control import (
+    Filter,
+    Match,
+    emit_clsact,
+    emit_redirect,
+    emit_redirect_of_origin,
+    is_clsact,
+)
 
 
 def keys(match: Match) -> list[tuple[bytes, bytes, int]]:
@@ -29,6 +36,13 @@ def test_a_home_address_option_is_known_by_next_header_and_its_fixed_place() -> 
         (bytes((0, 0, 255, 0)), bytes((0, 0, 60, 0)), 4),
         (bytes((0, 0, 255, 0)), bytes((0, 0, 0xC9, 0)), 44),
     ]
+
+
+def test_what_came_in_by_an_interface_is_known_by_that_alone() -> None:
+    attributes = parse_attributes(emit_redirect_of_origin(3, 5200, "lan", 9)[20:])
+    options = parse_attributes(attributes[2])
+    assert options[5][2] == 0  # no words to compare
+    assert options[8] == b"lan\0"
 
 
 def test_a_filter_is_found_by_its_priority() -> None:

@@ -43,10 +43,10 @@ class BoundFlows:
         """Tell whether there are any."""
         return bool(self._flows)
 
-    def rule_for(self, packet: bytes) -> "BoundFlow | None":
+    def rule_for(self, packet: bytes, origin: str = "") -> "BoundFlow | None":
         """Return the flow binding of a whole packet; None where none matches.
 
-        An ICMPv6 error goes where the flow goes that it is about, and a fragment where its
+        `origin` is the interface that it came in by, if that is known. An ICMPv6 error goes where the flow goes that it is about, and a fragment where its
         first one went.
         """
         upper = upper_layer(packet)
@@ -55,7 +55,7 @@ class BoundFlows:
         if upper[0] == ICMPV6 and packet[upper[1] : upper[1] + 1] < b"\x80":
             return None
         for flow in self._flows:
-            if flow.selector.matches(packet, upper):
+            if origin in (flow.origins or (origin,)) and flow.selector.matches(packet, upper):
                 return flow
         return None
 
@@ -65,15 +65,23 @@ class BoundFlow:
 
     Attributes:
         bids: in the order of preference.
+        origins: interfaces that packets have to come in by; none where any will do.
     """
 
     def __init__(
-        self, name: str, selector: Ipv6TrafficSelector, bids: tuple[int, ...], *, copies: bool
+        self,
+        name: str,
+        selector: Ipv6TrafficSelector,
+        bids: tuple[int, ...],
+        *,
+        copies: bool,
+        origins: tuple[str, ...] = (),
     ) -> None:
         """Make one; with `copies` packets go to all of the BIDs, else to the first that serves."""
         self.name = name
         self.selector = _Selector(selector)
         self.bids = bids
+        self.origins = origins
         self._copies = copies
 
     @classmethod

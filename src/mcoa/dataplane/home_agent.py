@@ -113,8 +113,11 @@ class HomeAgentForwarder:
             emit=frame, answer=self._send, errors=self._errors, drops=self.drops
         )
 
-    def from_device(self, packet: bytes, now: float) -> None:
-        """Take a packet that the kernel routed to the device."""
+    def from_device(self, packet: bytes, now: float, origin: str = "") -> None:
+        """Take a packet that the kernel routed to the device.
+
+        `origin` is the interface that it came in by, where a rule wants to know.
+        """
         if packet[24:40] == self._address:
             if packet[6] != IPV6:
                 self._to_service_address(packet, now)
@@ -145,7 +148,7 @@ class HomeAgentForwarder:
             path.octets_out += size
             self._write(_tunnel_header(packet[:4], size, path.prefix) + packet)
             return
-        self._to_home_address(packet, now)
+        self._to_home_address(packet, now, origin)
 
     def probe(self, state: PathState, probe: Probe, now: float) -> None:
         """Ask a mobile node over a path."""
@@ -172,7 +175,7 @@ class HomeAgentForwarder:
 
     # --- towards mobile nodes
 
-    def _to_home_address(self, packet: bytes, now: float) -> None:
+    def _to_home_address(self, packet: bytes, now: float, origin: str) -> None:
         if packet[24:25] == b"\xff":
             return  # the kernel's own multicast on the device
         if self.drops.refuses(packet):
@@ -186,7 +189,7 @@ class HomeAgentForwarder:
             return
         key = self._classifier.key(packet)
         flows = self.flow_bindings.get(home_address)
-        rule = flows.rule_for(packet) if flows else None
+        rule = flows.rule_for(packet, origin) if flows else None
         path = self.table.route(home_address, key, now, rule)
         if path is None:
             self.drops.count(DropReason.NO_BINDING)

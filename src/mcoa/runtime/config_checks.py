@@ -83,6 +83,7 @@ def _check_home_agent(document: Table) -> Iterator[Finding]:
     if agent is not None:
         addresses.append(((*at, "address"), agent))
     yield from _check_rule_names(document)
+    yield from _check_rule_interfaces(document)
     yield from _check_anycast(addresses, [prefix for _, prefix in prefixes])
 
 
@@ -175,6 +176,16 @@ def _check_rule_names(document: Table) -> Iterator[Finding]:
                 hint="every rule needs its own name",
             )
         names.add(name if isinstance(name, str) else None)
+
+
+def _check_rule_interfaces(document: Table) -> Iterator[Finding]:
+    for index, rule in _rules(document):
+        named, at = rule.get("interface"), ("rule", index, "interface")
+        if isinstance(named, list):
+            for place, interface in enumerate(named):
+                yield from _check_not_the_device(document, (*at, place), interface)
+        else:
+            yield from _check_not_the_device(document, at, named)
 
 
 def _check_rules(document: Table, links: list[object]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from mcoa.runtime.config_values import (
     CacheSize,
     CorrespondentLifetime,
     CorrespondentSecurity,
+    Device,
     Directory,
     Flag,
     Interface,
@@ -143,7 +144,7 @@ class LinkSettings(_Table):
 
 class _Node(_Table):
     name: Name
-    device: Interface = "mip0"
+    device: Device = "mip0"
     dataplane: BackEndChoice = "auto"
     runtime_directory: Directory = Path("/run/mcoa")
     state_directory: Directory = Path("/var/lib/mcoa")

@@ -14,6 +14,7 @@ from mcoa.engine.policy import FlowPolicy
 from mcoa.runtime.config_values import (
     Address,
     AnyPrefix,
+    Interface,
     Name,
     as_written,
     items,
@@ -97,6 +98,7 @@ _Bids = Annotated[tuple[_Bid, ...], BeforeValidator(_one_or_more("[1, 2]"))]
 _Addresses = Annotated[
     tuple[Address, ...], BeforeValidator(_one_or_more('["2001:db8:1::100"]'))
 ]
+_Interfaces = Annotated[tuple[Interface, ...], BeforeValidator(_one_or_more('["eth0"]'))]
 _Links = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more('["lte", "wifi"]'))]
 _Prefixes = Annotated[
     tuple[AnyPrefix, ...], BeforeValidator(_one_or_more('["2001:db8:2::/64"]'))
@@ -179,18 +181,24 @@ class AgentRuleSettings(_Matching):
     Attributes:
         use: BIDs; the order counts for Verb.STICK.
         home_address: of the mobile nodes; none for all.
+        interface: by which packets of the far end come in; none for any.
     """
 
     use: _Bids
     how: _AgentVerb = Verb.STICK
     home_address: _Addresses = ()
+    interface: _Interfaces = ()
 
     def bound_flows(self) -> Iterator[BoundFlow]:
         """Yield it as the forwarder has it."""
         for home_address in self.home_address or (None,):
             for selector in self.selectors(home_address):
                 yield BoundFlow(
-                    self.name, selector, self.use, copies=self.how is Verb.DUPLICATE
+                    self.name,
+                    selector,
+                    self.use,
+                    copies=self.how is Verb.DUPLICATE,
+                    origins=self.interface,
                 )
 
 

@@ -26,6 +26,7 @@ SECURITY_MEANS = (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_LONGEST_DEVICE = 12
 _ADDRESS_HINT = 'write an IPv6 address, such as "2001:db8:1::100"'
 _PREFIX_HINT = 'write an IPv6 prefix, such as "2001:db8:1::/64"'
 
@@ -72,6 +73,16 @@ def _interface(value: object) -> str:
         raise refusal(f"{as_written(value)} is no interface name: 1 to 15 octets", hint)
     if text in {".", ".."} or re.search(r"[\s/:%]", text) or not text.isprintable():
         raise refusal(f"{as_written(value)} is no interface name", hint)
+    return text
+
+
+def _device(value: object) -> str:
+    text = _interface(value)
+    if len(text.encode()) > _LONGEST_DEVICE:
+        raise refusal(
+            f"{as_written(value)} is too long: 1 to {_LONGEST_DEVICE} octets",
+            'devices beside it get longer names, such as "mip0-in"',
+        )
     return text
 
 
@@ -257,6 +268,7 @@ def link_tables(value: object) -> tuple[object, ...]:
 
 Name = Annotated[str, BeforeValidator(_name)]
 Interface = Annotated[str, BeforeValidator(_interface)]
+Device = Annotated[str, BeforeValidator(_device)]
 Address = Annotated[IPv6Address, BeforeValidator(_address)]
 Prefix = Annotated[IPv6Network, BeforeValidator(_prefix)]
 Directory = Annotated[Path, BeforeValidator(_directory)]

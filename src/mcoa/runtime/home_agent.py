@@ -49,6 +49,7 @@ from mcoa.runtime.links import LinkState, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.origins import Origins
 from mcoa.runtime.outbox import Outbox
 from mcoa.runtime.path_probes import PathProbes
 from mcoa.runtime.policies import home_agent_policy
@@ -148,6 +149,10 @@ class HomeAgentService:
         )
         self._forwarder.echoes.answered = self._probes.answered
         self._rules = [flow for each in configuration.rules for flow in each.bound_flows()]
+        named = [name for each in configuration.rules for name in each.interface]
+        self._origins = Origins(
+            self._tun, named, netlink=netlink, journal=journal, refused=self._origin_refused
+        )
         self._refresher = Refresher(self.engine)
         self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
         self._inbox: list[bytes] = []
@@ -186,6 +191,7 @@ class HomeAgentService:
         self._events.log.info("bindings-restored", home_addresses=restored)
         self._driver.run(actions)
         self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+        self._origins.start(self._packets, self._device_lost)
         with suppress(OSError):  # one that is not there yet comes in by the device
             self._data_plane.attach_likely(self._home_link.interface)
         self._data_plane.listen(self._forwarder.drops, self._loop.time)
@@ -200,6 +206,7 @@ class HomeAgentService:
     def close(self) -> None:
         """Let go of everything."""
         self._undeliver()
+        self._origins.close()
         self._probes.close()
         self._data_plane.close()
         self._driver.close()
@@ -232,18 +239,18 @@ class HomeAgentService:
         self._packets([packet])
         return True
 
-    def _packets(self, packets: list[bytes]) -> None:
+    def _packets(self, packets: list[bytes], origin: str = "") -> None:
         now = self._driver.now
         take, refresh = self._forwarder.from_device, self._refresher.answer
         for packet in packets:
             if packet[6:7] != _DESTINATION_OPTIONS:
-                take(packet, now)
+                take(packet, now, origin)
                 continue
             if self._inbox:
                 self._signalling(now)  # what came first must not be overtaken
             answer = refresh(packet, now)
             if answer is None:
-                take(packet, now)
+                take(packet, now, origin)
             else:
                 self._outbox.remember(answer[0])
                 self._outbox.post(answer[1])
@@ -354,6 +361,11 @@ class HomeAgentService:
                 device=self._home_link.state.index if binding.home else 0,
             )
             for binding in bindings
+        )
+
+    def _origin_refused(self, interface: str, error: OSError) -> None:
+        self._events.log.warning(
+            "origin-refused", interface=interface, reason=error.strerror or str(error)
         )
 
     def _path_returned(self, home_address: bytes) -> None:

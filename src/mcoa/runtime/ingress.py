@@ -58,10 +58,20 @@ def add_redirect(
     netlink.request(MessageType.NEW_FILTER, body, _NEW)
 
 
-def remove_filters(index: int, first: int, last: int, netlink: Netlink) -> None:
+def add_redirect_of_origin(
+    index: int, priority: int, origin: str, target: int, netlink: Netlink
+) -> None:
+    """Have IPv6 packets on their way out that came in by `origin` redirected to a device."""
+    body = traffic_control.emit_redirect_of_origin(index, priority, origin, target)
+    netlink.request(MessageType.NEW_FILTER, body, _NEW)
+
+
+def remove_filters(
+    index: int, first: int, last: int, netlink: Netlink, hook: Hook = Hook.IN
+) -> None:
     """Remove the filters of these priorities."""
-    for each in {(each.priority, each.protocol) for each in filters(index, netlink)}:
+    for each in {(each.priority, each.protocol) for each in filters(index, netlink, hook)}:
         priority, protocol = each
         if first <= priority <= last:
-            body = traffic_control.emit_filters(index, priority, protocol=protocol)
+            body = traffic_control.emit_filters(index, priority, hook=hook, protocol=protocol)
             netlink.request_unless_absent(MessageType.DELETE_FILTER, body)

@@ -49,6 +49,10 @@ def plan(configuration: Configuration) -> Iterator[str]:
 def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
     device, settings = configuration.device, configuration.home_agent
     link = settings.home_link
+    named = sorted({name for rule in configuration.rules for name in rule.interface})
+    for number, name in enumerate(named, 1):
+        yield f"ip link add {device}-{number} type tun"
+        yield f"# a tc filter that redirects what came in by {name} from {device} to it"
     yield "sysctl net.ipv6.conf.all.forwarding=1"
     yield "sysctl net.ipv6.conf.all.proxy_ndp=1"
     yield f"sysctl net.ipv6.conf.{link}.proxy_ndp=1"

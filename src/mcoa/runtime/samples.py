@@ -122,6 +122,9 @@ home_prefixes = ["2001:db8:1::/64"]
 # protocol = "udp"
 # port = "5000-5100"
 
+# Only what comes in here by one of these interfaces.
+# interface = ["office0"]
+
 # Be a correspondent too, for mobile nodes of other home agents: the keys of the table are
 # those of `mcoa init correspondent`.
 # [correspondent]

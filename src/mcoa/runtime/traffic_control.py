@@ -1,4 +1,4 @@
-"""Words of tc: filters that redirect packets on their way in, below the kernel's IPv6.
+"""Words of tc: filters that redirect packets, most of them on their way in, below IPv6.
 
 A u32 filter compares 32-bit words of a packet, counted from its IPv6 header, so it sees the
 first extension header only. Both that Mobile IPv6 needs come first: a type 2 routing header
@@ -25,7 +25,7 @@ _BPF_PROGRAM, _BPF_NAME, _BPF_FLAGS, _BPF_NUMBER = 6, 7, 8, 11
 _DIRECT_ACTION = 1  # what the program returns is what happens
 _ONLY = 1  # the handle of a filter that is alone with its priority
 _KIND, _OPTIONS = 1, 2  # TCA_KIND, TCA_OPTIONS, and the same for an action
-_U32_SELECTOR, _U32_ACTION = 5, 7
+_U32_SELECTOR, _U32_ACTION, _U32_ORIGIN = 5, 7, 8
 _MIRRED_PARAMETERS = 2
 _TERMINAL = 1
 _STOLEN, _EGRESS_REDIRECT = 4, 1
@@ -94,18 +94,18 @@ def emit_redirect(index: int, priority: int, match: Match, target: int) -> bytes
     """Return the body that redirects packets of `match` from one device to another."""
     selector = _SELECTOR.pack(_TERMINAL, 0, len(match.value), 0, 0, 0, 0, 0)
     keys = b"".join(map(_key, match.value))
-    mirred = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, target)
-    action = emit_attribute(_KIND, b"mirred\0") + emit_attribute(
-        _OPTIONS, emit_attribute(_MIRRED_PARAMETERS, mirred)
+    options = emit_attribute(_U32_SELECTOR, selector + keys) + _redirect(target)
+    return emit_filters(index, priority) + _u32(options)
+
+
+def emit_redirect_of_origin(index: int, priority: int, origin: str, target: int) -> bytes:
+    """Return the body that redirects what came in by `origin` and is on its way out."""
+    options = (
+        emit_attribute(_U32_SELECTOR, _SELECTOR.pack(_TERMINAL, 0, 0, 0, 0, 0, 0, 0))
+        + emit_attribute(_U32_ORIGIN, origin.encode() + b"\0")
+        + _redirect(target)
     )
-    options = emit_attribute(_U32_SELECTOR, selector + keys) + emit_attribute(
-        _U32_ACTION, emit_attribute(1, action)
-    )
-    return (
-        emit_filters(index, priority)
-        + emit_attribute(_KIND, b"u32\0")
-        + emit_attribute(_OPTIONS, options)
-    )
+    return emit_filters(index, priority, hook=Hook.OUT) + _u32(options)
 
 
 def emit_program(index: int, hook: Hook, priority: int, program: int, name: str) -> bytes:
@@ -143,6 +143,18 @@ def emit_qdiscs() -> bytes:
 
 def _kind(body: bytes) -> str:
     return parse_attributes(body[_TCMSG.size :]).get(_KIND, b"").rstrip(b"\0").decode()
+
+
+def _u32(options: bytes) -> bytes:
+    return emit_attribute(_KIND, b"u32\0") + emit_attribute(_OPTIONS, options)
+
+
+def _redirect(target: int) -> bytes:
+    mirred = _MIRRED.pack(0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, target)
+    action = emit_attribute(_KIND, b"mirred\0") + emit_attribute(
+        _OPTIONS, emit_attribute(_MIRRED_PARAMETERS, mirred)
+    )
+    return emit_attribute(_U32_ACTION, emit_attribute(1, action))
 
 
 def _key(octet: Octet) -> bytes:

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.packet import BASE_LENGTH, MINIMUM_MTU, TCP, UDP
+from mcoa.wire.ipv6 import NO_NEXT_HEADER
 
 HEADER_LENGTH: Final = 10
 FINISHED: Final = bytes(HEADER_LENGTH)
@@ -29,7 +30,7 @@ def virtio_header(packet: bytes) -> bytes:
 
     One of 65535 finished checksums looks unfinished; to finish it again does not change it.
     """
-    protocol = packet[6]
+    protocol = packet[6] if len(packet) > BASE_LENGTH else NO_NEXT_HEADER
     if len(packet) < _SHORTEST.get(protocol, _NEVER):
         return FINISHED
     checksum_at = _CHECKSUM_AT[protocol]
