@@ -6,15 +6,12 @@ route.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import IPv6Address
 from random import SystemRandom
 from time import time
 
-from mcoa.binding.cache import Binding, CacheEntry
-from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.liveness import Pace
@@ -34,6 +31,7 @@ from mcoa.engine.addresses import home_agents_anycast
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.refresh import Refresher
 from mcoa.runtime.agent_commands import AgentCommands
+from mcoa.runtime.agent_paths import AgentPaths
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.control import Command
 from mcoa.runtime.data_plane import DataPlane
@@ -43,9 +41,10 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import HomeAgentShapes
 from mcoa.runtime.frames import Framed, Frames
+from mcoa.runtime.home_agent_status import HomeAgentView, link_status
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.home_routers import HomeRouters, advertisement
-from mcoa.runtime.links import LinkState, describe_link
+from mcoa.runtime.links import LinkState
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
@@ -57,7 +56,7 @@ from mcoa.runtime.readiness import deliver
 from mcoa.runtime.records import RecordError, emit_record, parse_record
 from mcoa.runtime.router_advertisements import Heard
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
-from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
+from mcoa.runtime.status import Status
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
 from mcoa.wire.icmpv6_mobility import HomeAgentAddressDiscoveryReply
@@ -68,7 +67,6 @@ from mcoa.wire.messages import BindingError
 # Of answers to packets whose sources anybody can forge.
 _COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
-_USUAL_MTU = 1500
 SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
@@ -136,6 +134,14 @@ class HomeAgentService:
             journal=journal,
             log=log,
         )
+        self._paths = AgentPaths(
+            self.engine,
+            self._forwarder,
+            self._data_plane,
+            self._home_link,
+            rules=(flow for each in configuration.rules for flow in each.bound_flows()),
+            events=self._events,
+        )
         self._probes = PathProbes(
             self._forwarder.table,
             send=self._forwarder.probe,
@@ -145,10 +151,9 @@ class HomeAgentService:
             ),
             is_always=False,
             events=self._events,
-            returned=self._path_returned,
+            returned=lambda home_address: self._paths.returned(home_address, self._loop.time()),
         )
         self._forwarder.echoes.answered = self._probes.answered
-        self._rules = [flow for each in configuration.rules for flow in each.bound_flows()]
         named = [name for each in configuration.rules for name in each.interface]
         self._origins = Origins(
             self._tun, named, netlink=netlink, journal=journal, refused=self._origin_refused
@@ -169,7 +174,7 @@ class HomeAgentService:
     async def start(self) -> None:
         """Serve what was served before, then listen."""
         self._home_link.start()
-        link = self._home_link_status()
+        link = link_status(self._home_link.interface, self._home_link.state)
         if link.state != "up":
             # It may come later; but mostly its name is misspelt.
             self._events.log.warning(
@@ -285,7 +290,7 @@ class HomeAgentService:
                 case Remember(home_address=home_address):
                     self._outbox.remember(home_address.packed)
                 case BindingsChanged(home_address=home_address):
-                    self._bindings_changed(home_address)
+                    self._paths.changed(home_address, self._driver.now)
                 case Intercept(home_address=home_address, by=by):
                     self._home_link.intercept(home_address, by)
                 case DetectDuplicate(home_address=home_address):
@@ -304,73 +309,10 @@ class HomeAgentService:
         packet, to = emit_signalling(send), send.envelope.link_layer_address
         self._outbox.post(Framed(packet=packet, to=to) if to else packet)
 
-    def _bindings_changed(self, home_address: IPv6Address) -> None:
-        # The path verified last comes first: it serves what no flow claims (RFC 5648 §3).
-        bindings = sorted(
-            self.engine.bindings(home_address), key=lambda each: -each.verified_at_s
-        )
-        self._forwarder.table.replace(home_address.packed, self._paths(home_address, bindings))
-        self._flows_changed(home_address, bindings)
-        has_rules = home_address.packed in self._forwarder.flow_bindings
-        self._data_plane.adopt(home_address.packed, self._driver.now, has_rules=has_rules)
-        # Every binding must be attributable (RFC 5648 §10).
-        self._events.log.remote(
-            "bindings-changed",
-            level=Level.INFO,
-            home_address=home_address,
-            bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
-        )
-
-    def _flows_changed(self, home_address: IPv6Address, bindings: list[Binding]) -> None:
-        known, bids = self._forwarder.flow_bindings, [each.bid or 0 for each in bindings]
-        told = BoundFlow.told(self.engine.flows(home_address))
-        flows = BoundFlows(told or self._rules, bids)
-        before = known.pop(home_address.packed, None)
-        if flows:
-            known[home_address.packed] = flows
-        if flows or before:
-            self._forwarder.table.ask_anew(home_address.packed)
-
-    def _paths(self, home_address: IPv6Address, bindings: list[Binding]) -> tuple[Path, ...]:
-        """Return the paths of a home address, of which one may lead over the home link.
-
-        A mobile node that has just come home for good has no binding; what is under way to
-        it by tunnels' ways still passes here.
-        """
-        entry = self.engine.cache.entry(home_address)
-        mac = b"" if entry is None else entry.link_layer_address
-        mtu = self._home_link.state.mtu or _USUAL_MTU
-        if mac and not bindings:
-            address = home_address.packed
-            home = Path(
-                bid=0,
-                care_of_address=address,
-                mtu=mtu,
-                home=True,
-                link_layer_address=mac,
-                device=self._home_link.state.index,
-            )
-            return (home,)
-        return tuple(
-            Path(
-                bid=binding.bid or 0,
-                care_of_address=binding.octets,
-                mtu=mtu if binding.home else _USUAL_MTU,
-                home=binding.home,
-                link_layer_address=mac if binding.home else b"",
-                device=self._home_link.state.index if binding.home else 0,
-            )
-            for binding in bindings
-        )
-
     def _origin_refused(self, interface: str, error: OSError) -> None:
         self._events.log.warning(
             "origin-refused", interface=interface, reason=error.strerror or str(error)
         )
-
-    def _path_returned(self, home_address: bytes) -> None:
-        """Send flows down a path again that are to go by it."""
-        self._forwarder.table.obey(home_address, self._loop.time())
 
     def _over_home_link(self, path: Path, packet: bytes) -> int:
         too_big = self._frames.send(packet, path.link_layer_address)
@@ -446,38 +388,23 @@ class HomeAgentService:
 
     def status(self) -> Status:
         """Return what a view of the node shows."""
-        configuration, now = self._configuration, self._driver.now
+        now = self._driver.now
         self._collect()
         snapshot = self._forwarder.snapshot(now)
-        cache = self.engine.cache
-        return Status(
-            role=configuration.role,
-            name=configuration.name,
-            security=configuration.security,
-            pid=os.getpid(),
+        view = HomeAgentView(
+            configuration=self._configuration,
+            cache=self.engine.cache,
+            home_link=self._home_link.state,
+            flows=snapshot.flows,
+            now=now,
             uptime_s=now - self._began_s,
-            device=DeviceStatus(name=self._tun.name),
+        )
+        return view.status(
+            device=self._tun.name,
             data_plane=self._data_plane.name,
-            home_addresses=configuration.home_agent.home_prefixes,
-            bindings=(
-                _binding(entry, binding, now) for entry in cache for binding in entry.bindings
-            ),
-            bindings_total=sum(len(entry.bindings) for entry in cache),
-            links=(self._home_link_status(),),
-            flows=FlowsStatus(total=snapshot.flows),
             counters=self._events.counters(snapshot)
             | self._data_plane.counters()
             | {"acknowledgements-unsent": self._outbox.unsent},
-        )
-
-    def _home_link_status(self) -> LinkStatus:
-        state = self._home_link.state
-        return LinkStatus(
-            name="home",
-            interface=self._home_link.interface,
-            state=describe_link(state, needs_router=False),
-            addresses=tuple(each.address for each in state.addresses),
-            mtu=state.mtu or None,
         )
 
 
@@ -489,15 +416,3 @@ def _open_store(configuration: HomeAgentConfiguration, log: EventLog) -> Store:
     elif recovery.torn_octets:
         log.info("store-recovered", torn_octets=recovery.torn_octets)
     return store
-
-
-def _binding(entry: CacheEntry, binding: Binding, now: float) -> BindingLine:
-    return BindingLine(
-        home_address=entry.home_address,
-        bid=binding.bid,
-        care_of_address=binding.care_of_address,
-        state="registered",
-        remaining_lifetime_s=max(0.0, binding.expires_at_s - now),
-        priority=binding.priority or None,
-        home=binding.home,
-    )
