@@ -70,9 +70,15 @@ class Call:
         self._far.close()
 
 
+@pytest.fixture
+def call(lab: Laboratory) -> Iterator[Call]:
+    made = Call(lab)
+    yield made
+    made.close()
+
+
 @pytest.mark.requirement("S3-16", "S3-19")
-def test_a_flow_moves_while_it_runs_and_nothing_is_lost(lab: Laboratory) -> None:
-    call = Call(lab)
+def test_a_flow_moves_while_it_runs_and_nothing_is_lost(lab: Laboratory, call: Call) -> None:
     call.run(0.3)
     [line] = listed(lab)
     assert line["own_port"] == call.own_port
@@ -95,11 +101,9 @@ def test_a_flow_moves_while_it_runs_and_nothing_is_lost(lab: Laboratory) -> None
     call.run(0.2)
     [now] = listed(lab)
     assert now["rule"] is None
-    call.close()
 
 
-def test_a_move_costs_no_packet(lab: Laboratory) -> None:
-    call = Call(lab)
+def test_a_move_costs_no_packet(lab: Laboratory, call: Call) -> None:
     call.run(0.3)
     [line] = [each for each in listed(lab) if each["own_port"] == call.own_port]
     for link in LINKS:
@@ -116,14 +120,12 @@ def test_a_move_costs_no_packet(lab: Laboratory) -> None:
         call.take()
         time.sleep(0.005)
     assert call.answered == call.sent
-    call.close()
 
 
-def test_what_cannot_be_is_said(lab: Laboratory) -> None:
+def test_what_cannot_be_is_said(lab: Laboratory, call: Call) -> None:
     done = lab.mcoa("flow", "move", "0123456789", "lte")
     assert done.returncode == 1
     assert "there is no flow" in done.stderr
-    call = Call(lab)
     call.run(0.2)
     [line] = [each for each in listed(lab) if each["own_port"] == call.own_port]
     done = lab.mcoa("flow", "move", line["flow"], "moon")
@@ -136,17 +138,15 @@ def test_what_cannot_be_is_said(lab: Laboratory) -> None:
     assert "wifi carries nothing now" in done.stderr
     lab.network.restore("wifi")
     lab.until_registered()
-    call.close()
 
 
-def test_the_list_is_a_table_and_knows_rest(lab: Laboratory) -> None:
-    call = Call(lab)
+def test_the_list_is_a_table_and_knows_rest(lab: Laboratory, call: Call) -> None:
+    until(lambda: listed(lab) == [], "no flow that was moved by hand")
     call.run(0.2)
     done = lab.mcoa("flow", "list")
     assert done.stdout.splitlines()[0].split() == (
         ["FLOW", "PROTOCOL", "FAR", "END", "PORT", "OWN", "PORT", "LINK", "IDLE"]
     )
-    call.close()
     until(lambda: listed(lab) == [], "no flow with packets")
     done = lab.mcoa("flow", "list")
     assert done.stdout == "no flows\n"
