@@ -11,7 +11,7 @@ from mcoa.lab.meters.results import EchoResult
 from mcoa.lab.nodes import AGENT, NODE, agent_configuration, node_configuration
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT
-from netns.daemon.laboratory import Laboratory, Udp, laboratory, until
+from netns.daemon.laboratory import PATIENCE_S, Laboratory, Udp, laboratory, until
 
 pytestmark = pytest.mark.netns
 
@@ -37,10 +37,11 @@ def state_of(lab: Laboratory, name: str) -> str:
     return str(next(link["state"] for link in links if link["name"] == name))
 
 
-def until_state(lab: Laboratory, name: str, *states: str) -> None:
+def until_state(lab: Laboratory, name: str, *states: str, within_s: float = PATIENCE_S) -> None:
     until(
         lambda: state_of(lab, name) in states,
         lambda: f"{name} {states}; {lab.status(NODE)['links']}",
+        within_s,
     )
 
 
@@ -119,15 +120,15 @@ def test_the_agent_moves_the_downlink_by_itself(lab: Laboratory) -> None:
 def test_a_link_that_loses_packets_is_left_until_it_is_better(lab: Laboratory) -> None:
     trains = start_trains(lab, 160, 12.0)
     moved = on_link(lab, trains, "lte")
-    # So little that three in a row are rarely lost: the link would be silent then, not lossy.
+    # Where three answers in a row are lost by chance, the link is silent for a while.
     lab.network.set_loss("lte", 0.25, "up")
-    until_state(lab, "lte", "lossy")
+    until_state(lab, "lte", "lossy", "silent")
     with FlowTally(lab.mobile_node, LINKS) as tally:
         time.sleep(0.5)
         counts = tally.counts()
     assert all("lte" not in counts.carriers_of(Flow.echo(each), "up") for each in moved)
     lab.network.set_loss("lte", 0.0)
-    until_state(lab, "lte", "up")
+    until_state(lab, "lte", "up", within_s=30.0)  # one that fell again and again has to wait
     for meter in trains.values():
         meter.result()
 
