@@ -31,6 +31,7 @@ from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
+from mcoa.runtime.unfinished import FINISHED
 
 DEVICE = "mip0"
 _SEED = 5648
@@ -112,7 +113,7 @@ class Bench:
         with Tap(DEVICE) as tap:
             self._fill([0])
             await self._node.serve(is_durable=False)
-            self._acknowledgement = tap.written()
+            self._acknowledgement = FINISHED + tap.written()
         return {"restored_s": restored_s}
 
     async def refresh(self) -> Answer:

@@ -14,7 +14,10 @@ _COMPILERS = ("cc", "gcc", "clang")
 
 
 def python_echo(descriptor: int, count: int, answer: bytes) -> float:
-    """Answer `count` packets that wait in a device; return the seconds that took."""
+    """Answer `count` packets that wait in a device; return the seconds that took.
+
+    The answer is as the device takes it, with the header that all its packets have.
+    """
     read, write = os.read, os.write
     begun_s = time.perf_counter()
     for _ in range(count):
