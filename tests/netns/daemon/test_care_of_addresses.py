@@ -299,4 +299,4 @@ def test_every_message_was_well_formed(lab: Laboratory, tmp_path: Path) -> None:
 
 
 def test_no_kernel_answered_anything(lab: Laboratory) -> None:
-    assert lab.wire.errors() == []
+    assert [each.packet.hex() for each in lab.wire.errors()] == []

@@ -129,8 +129,8 @@ class Wire(Recorder):
 
 
 def _is_of_tunnel_to_nobody(packet: bytes) -> bool:
-    """Tell whether this is the error "address unreachable" about a tunnel packet."""
-    return packet[40:42] == b"\x01\x03" and packet[54:55] == bytes((IPV6,))
+    """Tell whether this says that a tunnel packet has no route or reaches nobody."""
+    return packet[40:42] in {b"\x01\x00", b"\x01\x03"} and packet[54:55] == bytes((IPV6,))
 
 
 def _check_sum(packet: bytes) -> None:
