@@ -34,7 +34,7 @@ unit: setup
 	$(BIN)/python -m pytest -m "not netns" $(ARGS)
 
 netns: setup packages
-	$(BIN)/python -m pytest -m netns $(ARGS)
+	@scripts/netns $(BIN)/python $(ARGS)
 
 bench: setup
 	@$(BIN)/mcoa bench signalling $(ARGS)
