@@ -16,9 +16,11 @@ from ipaddress import IPv6Address
 from typing import Any, Self
 
 from mcoa.engine.policy import AtHome
+from mcoa.lab.flows import FlowTally
 from mcoa.lab.meters.echo import open_socket
 from mcoa.lab.namespaces import Namespace, Namespaces
 from mcoa.lab.nodes import AGENT, NODE, Nodes
+from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import HOME_AGENT, MOBILE_NODE, Network, Topology
 from mcoa.runtime.errors import CommandError, NotRunningError
 from netns.daemon.wire import Wire
@@ -87,6 +89,22 @@ class Laboratory:
     def counter(self, name: str, key: str) -> int:
         """Return one of a daemon's counters."""
         return int(self.status(name).get("counters", {}).get(key, 0))
+
+    def carriers_down(self, source: Namespace, port: int) -> tuple[set[str], int]:
+        """Send a train of 30 datagrams from a port of a host to the home address.
+
+        Returns the links that it came by, and how many arrived.
+        """
+        links = tuple(link.name for link in self.topology.links)
+        with Udp(self.mobile_node) as sink, Udp(source, port) as sender:
+            with FlowTally(self.mobile_node, links) as tally:
+                for _ in range(30):
+                    sender.send(b"equal", self.topology.home_address, sink.port)
+                    time.sleep(0.01)
+                time.sleep(0.2)
+                counts = tally.counts()
+            carriers = counts.carriers_of(Flow.udp(port, sink.port), "down")
+            return carriers, len(sink.received())
 
     def mcoa(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command at the mobile node's control socket, and return what it did."""

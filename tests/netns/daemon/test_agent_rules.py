@@ -42,15 +42,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Laboratory]:
 
 def carriers(lab: Laboratory, port: int) -> set[str]:
     """Return the links that a train from a port of the correspondent goes down by."""
-    with Udp(lab.mobile_node) as sink, Udp(lab.network[CORRESPONDENT], port) as source:
-        with FlowTally(lab.mobile_node, LINKS) as tally:
-            for _ in range(30):
-                source.send(b"equal", lab.topology.home_address, sink.port)
-                time.sleep(0.01)
-            time.sleep(0.2)
-            counts = tally.counts()
-        assert len(sink.received()) == 30  # copies count once
-        return counts.carriers_of(Flow.udp(port, sink.port), "down")
+    links, arrived = lab.carriers_down(lab.network[CORRESPONDENT], port)
+    assert arrived == 30  # copies count once
+    return links
 
 
 @pytest.mark.requirement("S3-16", "S3-18")

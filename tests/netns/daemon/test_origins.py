@@ -1,21 +1,17 @@
 """Rules of a home agent about the interface by which packets come to it."""
 
-import time
 from collections.abc import Iterator
 from ipaddress import IPv6Network
 
 import pytest
 
-from mcoa.lab.flows import FlowTally
 from mcoa.lab.namespaces import Namespace, run
 from mcoa.lab.nodes import AGENT, NODE, agent_configuration, node_configuration
-from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT, HOME_AGENT
-from netns.daemon.laboratory import Laboratory, Udp, laboratory, until
+from netns.daemon.laboratory import Laboratory, laboratory, until
 
 pytestmark = pytest.mark.netns
 
-LINKS = ("lte", "wifi", "sat")
 PORT = 9001
 OFFICE = IPv6Network("2001:db8:0ff1::/64")
 RULES = """
@@ -63,14 +59,8 @@ def build_office(lab: Laboratory) -> Namespace:
 
 def carriers(lab: Laboratory, source: Namespace, port: int) -> set[str]:
     """Return the links that a train from a host goes down by."""
-    with Udp(lab.mobile_node) as sink, Udp(source, port) as sender:
-        with FlowTally(lab.mobile_node, LINKS) as tally:
-            for _ in range(20):
-                sender.send(b"equal", lab.topology.home_address, sink.port)
-                time.sleep(0.01)
-            time.sleep(0.2)
-            counts = tally.counts()
-        return counts.carriers_of(Flow.udp(port, sink.port), "down")
+    links, _ = lab.carriers_down(source, port)
+    return links
 
 
 def check(lab: Laboratory, office: Namespace, port: int) -> None:
