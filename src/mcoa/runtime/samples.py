@@ -23,8 +23,8 @@ security = "none"
 """
 
 _PLACES = """\
-# The network device that mcoa makes: what is routed to it travels over the mobile links. Its
-# name has 12 letters at most, for there may be others beside it, such as mip0-in.
+# The network device that mcoa makes: what is routed to it travels over the mobile links.
+# A name of 12 letters at most: there may be others beside it, such as mip0-in.
 # device = "mip0"
 
 # What carries the packets: "ebpf", programs in the kernel; "userspace", the daemon alone;
