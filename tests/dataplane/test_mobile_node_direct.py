@@ -118,7 +118,7 @@ def test_at_home_correspondents_alone_use_the_visited_links() -> None:
     node = Node()
     home = Path(bid=0, care_of_address=HOME, home=True)
     frames: list[bytes] = []
-    node.forwarder._home_link._emit = lambda _path, packet: frames.append(packet)
+    node.forwarder._exits.home_link._emit = lambda _path, packet: frames.append(packet)
     visited = tuple(
         Path(bid=n, care_of_address=address, direct_only=True)
         for n, address in enumerate(CARE_OF, start=1)

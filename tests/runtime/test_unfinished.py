@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 
-from mcoa.runtime.unfinished import FINISHED, virtio_header
+from mcoa.dataplane.trains import Train
+from mcoa.runtime.unfinished import FINISHED, taken_in, train_header, virtio_header
 
 NEEDS_CHECKSUM, TCP_SEGMENTS, WITH_ECN = 1, 4, 0x80
 HEADER = IPv6(src="2001:db8::1", dst="2001:db8:1::2")
@@ -63,3 +64,34 @@ def test_only_the_first_segment_says_that_congestion_was_met() -> None:
 def test_a_packet_without_a_whole_header_is_left_alone(length: int) -> None:
     packet = unfinished(TCP(), b"")[:length]
     assert (virtio_header(packet) == FINISHED) == (length < 60)
+
+
+def read_from_device(kind: int, packet: bytes, size: int = 0, at: int = 40) -> bytes:
+    flags = NEEDS_CHECKSUM if kind or size == 0 else 0
+    return struct.pack("=BBHHHH", flags, kind, 60, size, at, 16) + packet
+
+
+@given(st.binary(min_size=1, max_size=3000))
+def test_a_train_that_is_read_can_be_written(payload: bytes) -> None:
+    packet = unfinished(TCP(flags="AC"), payload)
+    octets = read_from_device(TCP_SEGMENTS | WITH_ECN, packet, 1000)
+    train = taken_in(octets)
+    assert isinstance(train, Train)
+    assert (bytes(train.payload), train.size) == (payload, 1000)
+    assert train_header(train) + train.headers + bytes(train.payload) == octets
+
+
+@given(st.binary(max_size=1200))
+def test_a_checksum_that_the_kernel_left_is_made(payload: bytes) -> None:
+    packet = taken_in(read_from_device(0, unfinished(TCP(flags="PA"), payload)))
+    assert isinstance(packet, bytes)
+    anew = IPv6(packet)
+    del anew[TCP].chksum
+    assert bytes(anew) == packet
+
+
+def test_a_finished_packet_that_is_read_stays_and_others_are_not_understood() -> None:
+    packet = bytes(HEADER / UDP(dport=53) / b"question")
+    assert taken_in(FINISHED + packet) == packet
+    assert taken_in(read_from_device(1, packet, 1000)) is None  # TCP over IPv4
+    assert taken_in(read_from_device(TCP_SEGMENTS, packet, 1000)) is None  # UDP in truth

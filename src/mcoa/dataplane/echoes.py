@@ -5,11 +5,11 @@ Whoever gets a request answers it over the path it came by, so that an answer sp
 
 from collections.abc import Callable
 
+from mcoa.dataplane.exits import Exit
 from mcoa.dataplane.icmp import echo_reply, icmpv6_packet
 from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.packet import BASE_LENGTH, ICMPV6, MINIMUM_MTU
 from mcoa.dataplane.path import PathState
-from mcoa.dataplane.tunnel import TunnelEntry
 from mcoa.wire.icmpv6 import EchoReply, EchoRequest, parse_icmpv6
 from mcoa.wire.reader import ParseError
 
@@ -39,8 +39,8 @@ class Echoes:
         answered: told of answers, for the owner to set.
     """
 
-    def __init__(self, entry: TunnelEntry) -> None:
-        self._entry = entry
+    def __init__(self, exit_: Exit) -> None:
+        self._exit = exit_
         self.answered: Answered = unexpected
 
     def take(self, packet: bytes, state: PathState | None, now: float) -> bool:
@@ -58,7 +58,7 @@ class Echoes:
                 return self.answered(identifier, sequence, data, now)
             case EchoRequest():
                 if state is not None:  # else the path has gone, and there is no way to answer
-                    self._entry.send(state, echo_reply(message, destination, source), now)
+                    self._exit.send(state, echo_reply(message, destination, source), now)
                 return True
             case _:
                 return False
@@ -67,4 +67,4 @@ class Echoes:
         self, state: PathState, probe: Probe, ends: tuple[bytes, bytes], now: float
     ) -> None:
         """Send a probe over a path, from and to these ends."""
-        self._entry.send(state, probe_packet(probe, *ends), now)
+        self._exit.send(state, probe_packet(probe, *ends), now)

@@ -12,7 +12,9 @@ from typing import Final
 
 from mcoa.dataplane.copies import Numbering, Windows, number_in
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.datagrams import DatagramExit
 from mcoa.dataplane.echoes import Echoes
+from mcoa.dataplane.exits import Exits
 from mcoa.dataplane.flow_selection import BoundFlows
 from mcoa.dataplane.fragment import Reassembler, fragment_packet
 from mcoa.dataplane.icmp import (
@@ -43,6 +45,7 @@ from mcoa.dataplane.packet import (
 from mcoa.dataplane.path import Emit, Path, PathState
 from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
+from mcoa.dataplane.trains import Train, uncouple
 from mcoa.dataplane.tunnel import TunnelEntry
 from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
 from mcoa.wire.ipv6 import parse_packet
@@ -58,6 +61,8 @@ class HomeAgentForwarder:
         table: the bindings and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
         echoes: those between us and mobile nodes; who waits for answers is for the owner to set.
+        datagrams: the way out in UDP over IPv4; its socket is for the owner to set.
+        write_train: does what `write` does with a train; for the owner to set where there are any.
         flow_bindings: by home address, what mobile nodes said of flows; for the owner to set.
     """
 
@@ -105,13 +110,19 @@ class HomeAgentForwarder:
         self._entry = TunnelEntry(
             emit=self._emit, answer=self._send, errors=self._errors, drops=self.drops, rng=rng
         )
-        self.echoes = Echoes(self._entry)
+        self.datagrams = DatagramExit(answer=self._send, errors=self._errors, drops=self.drops)
+        self._exits = Exits(
+            tunnel=self._entry,
+            home_link=OnLinkExit(
+                emit=frame, answer=self._send, errors=self._errors, drops=self.drops
+            ),
+            datagrams=self.datagrams,
+        )
+        self.echoes = Echoes(self._exits)
+        self.write_train: Callable[[Train], object] = self._write_segments
         self.flow_bindings: dict[bytes, BoundFlows] = {}
         self._numbering = Numbering(rng.getrandbits(24))
         self._windows = Windows()
-        self._home_link = OnLinkExit(
-            emit=frame, answer=self._send, errors=self._errors, drops=self.drops
-        )
 
     def from_device(self, packet: bytes, now: float, origin: str = "") -> None:
         """Take a packet that the kernel routed to the device.
@@ -148,7 +159,43 @@ class HomeAgentForwarder:
             path.octets_out += size
             self._write(_tunnel_header(packet[:4], size, path.prefix) + packet)
             return
+        if self.datagrams.send_known(flow, packet, now):
+            return
         self._to_home_address(packet, now, origin)
+
+    def train_from_device(self, train: Train, now: float, origin: str = "") -> None:
+        """Take a train that the kernel routed to the device, as from_device() does."""
+        if self.datagrams.send_train(self._outbound.get(train.headers[6:44]), train, now):
+            return
+        for packet in uncouple(train).packets():
+            self.from_device(packet, now, origin)
+
+    def from_datagram(self, outer: tuple[bytes, int, int], inner: bytes, now: float) -> None:
+        """Take the inside of a datagram over IPv4.
+
+        `outer` is where it came from, an IPv4-mapped address and a port, and its traffic class.
+        """
+        path = self._known(outer, inner, now)
+        if path is not None and (inner[4] << 8 | inner[5]) + BASE_LENGTH == len(inner):
+            path.packets_in += 1
+            path.octets_in += len(inner)
+            self._write(inner)
+            return
+        source, port, traffic_class = outer
+        self._inside(inner, (source, port), traffic_class & 3, None, now)
+
+    def train_from_datagrams(
+        self, outer: tuple[bytes, int, int], train: Train, now: float
+    ) -> None:
+        """Take a train whose segments came in datagrams, as from_datagram() does."""
+        path = self._known(outer, train.headers, now)
+        if path is not None:
+            path.packets_in += train.segments
+            path.octets_in += train.octets
+            self.write_train(train)
+            return
+        for packet in uncouple(train).packets():
+            self.from_datagram(outer, packet, now)
 
     def probe(self, state: PathState, probe: Probe, now: float) -> None:
         """Ask a mobile node over a path."""
@@ -201,8 +248,7 @@ class HomeAgentForwarder:
             return
         if key is not None:
             self.table.shorten(home_address, key, outbound=shortcut(packet))
-        exit_ = self._home_link if path.path.home else self._entry
-        exit_.send(path, packet, now)
+        self._exits.send(path, packet, now)
 
     def _send(self, packet: bytes, now: float) -> None:
         """Send a packet of our own; one for a mobile node has to go through its tunnel."""
@@ -218,16 +264,44 @@ class HomeAgentForwarder:
     def _emit(self, _path: Path, packet: bytes) -> None:
         self._write(packet)
 
+    def _write_segments(self, train: Train) -> None:
+        for packet in uncouple(train).packets():
+            self._write(packet)
+
     # --- from mobile nodes
+
+    def _known(
+        self, outer: tuple[bytes, int, int], inner: bytes, now: float
+    ) -> PathState | None:
+        """Return the path of a packet of a known flow that came in a datagram as it should."""
+        flow = self._inbound.get(inner[6:44]) or self._inbound.get(shortcut(inner))
+        if flow is None or now >= flow.fresh_until_s:
+            return None
+        state, (source, port, traffic_class) = flow.path, outer
+        is_right = (
+            state.outer_room > 0  # neither unbound nor down
+            and (source, port) == (state.path.care_of_address, state.path.port)
+            and inner[0] & 0xF0 == 0x60
+            and not (inner[1] >> 4 ^ traffic_class) & 3  # equal ECN needs no thought
+            and inner[24:40] not in self._bound
+        )
+        return state if is_right else None
 
     def _from_tunnel(self, packet: bytes, at: int, now: float) -> None:
         """Take a tunnel packet whose inner packet starts at `at`."""
-        outer_source, inner = packet[8:24], packet[at:]
+        ecn = packet[1] >> 4 & 3
+        self._inside(packet[at:], (packet[8:24], 0), ecn, number_in(packet), now)
+
+    def _inside(
+        self, inner: bytes, outer: tuple[bytes, int], ecn: int, number: int | None, now: float
+    ) -> None:
+        """Take what was in a tunnel packet from an address and a port, or none."""
+        outer_source, port = outer
         if not is_whole(inner):
             self.drops.report(DropReason.MALFORMED, outer_source, inner[8:24], now)
             return
         inner_source = inner[8:24]
-        bid = self.table.accept(outer_source, inner_source)
+        bid = self.table.accept(outer_source, inner_source, port)
         state = None if bid is None else self.table.state(inner_source, bid)
         if bid is None or state is None:
             self.drops.report(DropReason.NOT_REGISTERED, outer_source, inner_source, now)
@@ -239,13 +313,12 @@ class HomeAgentForwarder:
         state.octets_in += len(inner)
         if inner[24:40] == self._address and self.echoes.take(inner, state, now):
             return
-        number = number_in(packet)
         if number is not None and not self._windows.is_first(inner_source, number):
             self.drops.count(DropReason.COPY)
             return
         key = self._classifier.key(inner)
         self.table.learn(inner_source, key, bid, now)
-        marked = with_outer_ecn(inner, packet[1] >> 4 & 3)
+        marked = with_outer_ecn(inner, ecn)
         if marked is None:
             self.drops.count(DropReason.CONGESTION)
             return

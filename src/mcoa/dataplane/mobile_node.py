@@ -15,6 +15,7 @@ from typing import Final
 
 from mcoa.dataplane.copies import Numbering, Window
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
+from mcoa.dataplane.datagrams import DatagramExit
 from mcoa.dataplane.direct import (
     DirectExit,
     peer_of,
@@ -22,6 +23,7 @@ from mcoa.dataplane.direct import (
     without_routing_header,
 )
 from mcoa.dataplane.echoes import Echoes
+from mcoa.dataplane.exits import Exits
 from mcoa.dataplane.flows import Flow
 from mcoa.dataplane.icmp import ErrorSource
 from mcoa.dataplane.liveness import Probe
@@ -39,6 +41,7 @@ from mcoa.dataplane.packet import (
 from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.rules import Rules
 from mcoa.dataplane.table import ForwardingTable
+from mcoa.dataplane.trains import Train, uncouple
 from mcoa.dataplane.tunnel import TunnelEntry
 
 DIRECT: Final = b"direct"
@@ -61,6 +64,8 @@ class MobileNodeForwarder:
         table: the paths and flows; to be kept up to date by the owner.
         drops: counts what goes no further, and tells of it.
         rules: for flows, for the owner to set.
+        datagrams: the way out in UDP over IPv4; its socket is for the owner to set.
+        write_train: does what `write` does with a train; for the owner to set where there are any.
         echoes: those between us and the agent; who waits for answers is for the owner to set.
         used: told, once a second at most, to or from whom there are packets.
         suspected: told, likewise, from whom packets come by tunnel that has something bound.
@@ -114,12 +119,18 @@ class MobileNodeForwarder:
         self._entry = TunnelEntry(
             emit=send, answer=self._answer, errors=errors, drops=self.drops, rng=rng
         )
-        self.echoes = Echoes(self._entry)
+        self.datagrams = DatagramExit(answer=self._answer, errors=errors, drops=self.drops)
+        self._exits = Exits(
+            tunnel=self._entry,
+            home_link=OnLinkExit(
+                emit=frame, answer=self._answer, errors=errors, drops=self.drops
+            ),
+            datagrams=self.datagrams,
+        )
+        self.echoes = Echoes(self._exits)
+        self.write_train: Callable[[Train], object] = self._write_segments
         self._numbering = Numbering(rng.getrandbits(24))
         self._window = Window()
-        self._home_link = OnLinkExit(
-            emit=frame, answer=self._answer, errors=errors, drops=self.drops
-        )
         self._straight = DirectExit(
             insert=with_home_address,
             emit=send,
@@ -162,7 +173,17 @@ class MobileNodeForwarder:
                 path.octets_out += size
                 return
             path.mtu.reduce(refused, now)
+        elif not self._direct and self.datagrams.send_known(flow, packet, now):
+            return
         self._into_tunnel(packet, now)
+
+    def train_from_device(self, train: Train, now: float) -> None:
+        """Take a train that the kernel routed to the device, as from_device() does."""
+        flow = self._outbound.get(train.headers[6:44])
+        if not self._direct and self.datagrams.send_train(flow, train, now):
+            return
+        for packet in uncouple(train).packets():
+            self.from_device(packet, now)
 
     def from_tunnel(
         self,
@@ -197,6 +218,27 @@ class MobileNodeForwarder:
             return
         self._out_of_tunnel(outer_source, bid, inner, traffic_class, now)
 
+    def train_from_tunnel(
+        self, outer_source: bytes, bid: int, train: Train, traffic_class: int, now: float
+    ) -> None:
+        """Take a train whose segments came out of the tunnel, as from_tunnel() does."""
+        inner = train.headers
+        flow = self._inbound.get(inner[6:44])
+        if (
+            flow is not None
+            and now < flow.fresh_until_s
+            and flow.path.path.bid == bid
+            and outer_source == self._home_agent
+            and not (inner[1] >> 4 ^ traffic_class) & 3  # equal ECN needs no thought
+        ):
+            path = flow.path
+            path.packets_in += train.segments
+            path.octets_in += train.octets
+            self.write_train(train)
+            return
+        for packet in uncouple(train).packets():
+            self.from_tunnel(outer_source, bid, packet, traffic_class, now)
+
     def _is_copy(self, outer_source: bytes, bid: int, inner: bytes, number: int) -> bool:
         """Tell whether a packet has come over another path already, and count it."""
         if outer_source != self._home_agent or self._window.is_first(number):
@@ -229,7 +271,7 @@ class MobileNodeForwarder:
         for path in self.table.bindings.get(self._home_address, ()):
             state = self.table.state(self._home_address, path.bid)
             if state is not None and path.link == link and not path.home:
-                self._entry.send(state, packet, now)
+                self._exits.send(state, packet, now)
                 return
 
     def room(self, packet: bytes, now: float) -> int:
@@ -301,8 +343,7 @@ class MobileNodeForwarder:
             self._entry.send_copies(copies, packet, self._numbering.take(), now)
             return
         self._shorten(key, packet, path, direct=False)
-        exit_ = self._home_link if path.path.home else self._entry
-        exit_.send(path, packet, now)
+        self._exits.send(path, packet, now)
 
     def _shorten(
         self, key: bytes | None, packet: bytes, path: PathState, *, direct: bool
@@ -378,6 +419,10 @@ class MobileNodeForwarder:
 
     def _answer(self, packet: bytes, _now: float) -> None:
         self._write(packet)
+
+    def _write_segments(self, train: Train) -> None:
+        for packet in uncouple(train).packets():
+            self._write(packet)
 
 
 def prefix_to(home_agent: bytes) -> Callable[[bytes], bytes]:

@@ -25,6 +25,8 @@ class Path:
         direct_only: the path leads to correspondents alone; there is no tunnel.
         device: index of the interface that packets leave by; 0 where routing tables say.
         frame: Ethernet's header to the router on that interface; empty to have it looked up.
+        port: UDP port of the other end, where packets travel in UDP over IPv4; the care-of
+            address is an IPv4-mapped one there. 0 for all other paths.
     """
 
     bid: int
@@ -38,6 +40,7 @@ class Path:
     direct_only: bool = False
     device: int = 0
     frame: bytes = b""
+    port: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:
@@ -149,7 +152,8 @@ class PathState:
     def settle(self, now: float = 0.0) -> None:
         """Bring the rooms in line with the rest; `now` matters once an MTU was learned."""
         self.outer_room = self.mtu.path(now) if self.live else 0
-        # What has no tunnel header takes the longer way, too.
-        is_short = self.live and not self.path.home and not self.path.direct_only
+        # What has no tunnel header takes another way.
+        is_bare = self.path.home or self.path.direct_only or self.path.port
+        is_short = self.live and not is_bare
         self.room = self.mtu.tunnel(now) if is_short else 0
         self._settled(self)

@@ -171,13 +171,14 @@ class ForwardingTable:
         home = self._home(home_address)
         return home.paths.get(bid) if home else None
 
-    def accept(self, outer_source: bytes, inner_source: bytes) -> int | None:
+    def accept(self, outer_source: bytes, inner_source: bytes, port: int = 0) -> int | None:
         """Return the BID of a tunnel packet's path; None refuses the packet (RFC 6275 10.4.5).
 
-        All the BIDs of the inner source are looked at (RFC 5648 9).
+        All the BIDs of the inner source are looked at (RFC 5648 9). `port` is the UDP port
+        that a datagram came from.
         """
         for path in self.bindings.get(inner_source, ()):
-            if path.care_of_address == outer_source and not path.home:
+            if path.care_of_address == outer_source and path.port == port and not path.home:
                 return path.bid
         return None
 
@@ -310,10 +311,10 @@ class ForwardingTable:
             self._obey(flow, now)
 
     def copies(self, home_address: bytes, rule: FlowRule) -> Sequence[PathState]:
-        """Return the paths that a rule has packets copied to, not over the home link; or none."""
+        """Return the paths that a rule has packets copied to; none where not all have tunnels."""
         home = self._home(home_address)
         paths = [] if home is None else rule.copies(home)
-        return () if any(path.path.home for path in paths) else paths
+        return () if any(path.path.home or path.path.port for path in paths) else paths
 
     def ask_anew(self, home_address: bytes) -> None:
         """Have the rule of each flow found anew, with its next packet: rules have changed."""

@@ -13,12 +13,20 @@ import struct
 from collections.abc import Iterable
 from typing import Self
 
+from mcoa.dataplane.trains import Train
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.rtnetlink import LinkFlag
 from mcoa.runtime.sysctl import device_setting, write_setting
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import Device
-from mcoa.runtime.unfinished import FINISHED, HEADER_LENGTH, virtio_header
+from mcoa.runtime.unfinished import (
+    FINISHED,
+    HEADER_LENGTH,
+    OFFLOADS,
+    taken_in,
+    train_header,
+    virtio_header,
+)
 
 MINIMUM_MTU = 1280
 """IPv6's; with less a device loses its IPv6 addresses and routes."""
@@ -107,6 +115,25 @@ class Tun:
                 raise
         return packets
 
+    def couple(self) -> None:
+        """Let trains come out of the device, for receive_trains() from now on."""
+        fcntl.ioctl(self._descriptor, _TUNSETOFFLOAD, OFFLOADS)
+
+    def receive_trains(self) -> list[bytes | Train]:
+        """Return what receive() does, in trains where the kernel had such."""
+        arrivals: list[bytes | Train] = []
+        try:
+            for _ in range(_PACKETS_A_WAKE_UP):
+                arrival = taken_in(os.read(self._descriptor, _LARGEST_READ))
+                if arrival is not None:
+                    arrivals.append(arrival)
+        except BlockingIOError:
+            pass
+        except OSError:
+            if not arrivals:
+                raise
+        return arrivals
+
     def send(self, packet: bytes) -> bool:
         """Hand the kernel a packet as if it had come in by the device.
 
@@ -114,11 +141,15 @@ class Tun:
             False when it was refused: no IP packet, or a device switched off. Such packets
             are counted in `unwritten`.
         """
-        return self._write(FINISHED + packet)
+        return self._write(FINISHED, packet)
+
+    def send_train(self, train: Train) -> bool:
+        """Do so with a train, of which the kernel makes what it needs."""
+        return self._write(train_header(train) + train.headers, train.payload)
 
     def pass_on(self, packet: bytes) -> bool:
         """Do so with a packet from another interface, which the kernel may not have finished."""
-        return self._write(virtio_header(packet) + packet)
+        return self._write(virtio_header(packet), packet)
 
     def close(self) -> None:
         """Let go of the device, which stays; a second call does nothing."""
@@ -126,9 +157,9 @@ class Tun:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _write(self, octets: bytes) -> bool:
+    def _write(self, header: bytes, rest: bytes | memoryview) -> bool:
         try:
-            os.write(self._descriptor, octets)
+            os.writev(self._descriptor, (header, rest))
         except OSError:
             self.unwritten += 1
             return False

@@ -247,7 +247,7 @@ def _raw_socket(
 ) -> socket.socket:
     opened = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
     try:
-        _enlarge_buffers(opened)
+        enlarge_buffers(opened)
         # Path MTUs are the data plane's business: anybody could forge the kernel's.
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _OMIT)
         if interface is not None:
@@ -263,7 +263,8 @@ def _raw_socket(
     return opened
 
 
-def _enlarge_buffers(opened: socket.socket) -> None:
+def enlarge_buffers(opened: socket.socket) -> None:
+    """Give a socket room for many packets, as much as the system lets us have."""
     for usual, forced in (
         (socket.SO_RCVBUF, _SO_RCVBUFFORCE),
         (socket.SO_SNDBUF, _SO_SNDBUFFORCE),

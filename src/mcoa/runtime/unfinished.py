@@ -11,13 +11,20 @@ from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.packet import BASE_LENGTH, MINIMUM_MTU, TCP, UDP
+from mcoa.dataplane.trains import CHECKSUM_AT, Train
+from mcoa.wire.checksum import internet_checksum
 from mcoa.wire.ipv6 import NO_NEXT_HEADER
 
 HEADER_LENGTH: Final = 10
 FINISHED: Final = bytes(HEADER_LENGTH)
 """The header of a packet with nothing left to do."""
 
-_CHECKSUM_AT: Final = {TCP: 16, UDP: 6}
+OFFLOADS: Final = 0x01 | 0x04 | 0x08
+"""What a TUN device is told of a reader that takes trains: it finishes checksums, and uncouples TCP
+over IPv6, also with ECN."""
+
+_CHECKSUM_AT: Final = {TCP: CHECKSUM_AT, UDP: 6}
+_OTHER_ZERO: Final = 0xFFFF
 _SHORTEST: Final = {TCP: BASE_LENGTH + 20, UDP: BASE_LENGTH + 8}
 _NEVER: Final = 1 << 16
 _HEADER: Final = Struct("=BBHHHH")
@@ -46,3 +53,31 @@ def virtio_header(packet: bytes) -> bytes:
     return _HEADER.pack(
         _NEEDS_CHECKSUM, kind, head, MINIMUM_MTU - head, BASE_LENGTH, checksum_at
     )
+
+
+def train_header(train: Train) -> bytes:
+    """Return the header of a train."""
+    kind = _SEGMENTS_OF_TCP
+    if train.headers[train.at + 13] & _CONGESTION_REDUCED:
+        kind |= _WITH_ECN
+    return _HEADER.pack(
+        _NEEDS_CHECKSUM, kind, len(train.headers), train.size, train.at, CHECKSUM_AT
+    )
+
+
+def taken_in(octets: bytes) -> bytes | Train | None:
+    """Return what was read from a device with OFFLOADS, as its header says.
+
+    That is a finished packet, or a train; None for what the device was not told to give.
+    """
+    flags, kind, _, size, at, checksum_at = _HEADER.unpack_from(octets)
+    if kind:
+        is_tcp = kind & ~_WITH_ECN == _SEGMENTS_OF_TCP
+        return Train.of(memoryview(octets)[HEADER_LENGTH:], at, size) if is_tcp else None
+    packet = octets[HEADER_LENGTH:]
+    if not flags & _NEEDS_CHECKSUM:
+        return packet
+    field = at + checksum_at
+    # A UDP checksum of zero would be none, and the other zero is as good.
+    checksum = internet_checksum(packet[at:]) or _OTHER_ZERO
+    return packet[:field] + checksum.to_bytes(2) + packet[field + 2 :]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mcoa.lab.bench.datagram_end import DatagramOrder
 from mcoa.lab.bench.pump import Order
 from mcoa.lab.namespaces import LabError, Namespace, Namespaces
 from mcoa.runtime.control_client import request
@@ -21,11 +22,13 @@ from mcoa.runtime.errors import CommandError, NotRunningError
 CARE_OF, TUNNELLED = "2001:db8:a::10", "2001:db8:a::20"
 CORRESPONDENT, CORRESPONDENT_BY_TUNNEL = "2001:db8:2::10", "2001:db8:2::20"
 _AGENT, _HOME_ADDRESS = "2001:db8:1::1", "2001:db8:1::100"
+_NODE_4, _RADIO_4, _CORE_4, _AGENT_4 = "192.0.2.10", "192.0.2.1", "198.51.100.1", "198.51.100.2"
 _NODE_END, _AGENT_END = "2001:db8:a::e", "2001:db8:e::e"
 PORT: Final = 5201
 _PATIENCE_S: Final = 15.0
 _POLL_S: Final = 0.05
 _ROUND_PATIENCE_S: Final = 30.0
+_IP_FORWARD: Final = Path("/proc/sys/net/ipv4/ip_forward")
 
 _AGENT_FILE: Final = """\
 role = "home-agent"
@@ -132,6 +135,47 @@ class ForwardingNetwork:
                 daemon = self._namespaces.start(namespace, command, stdout=log, stderr=log)
             daemons.append(daemon)
         self._wait(daemons, directory)
+
+    def start_datagram_ends(self) -> None:
+        """Give the ends IPv4, and have them forward in UDP over it, in user space.
+
+        Raises:
+            LabError: they do not.
+        """
+        self._node.ip(
+            f"address add {_NODE_4}/24 dev uplink", f"route add default via {_RADIO_4}"
+        )
+        self._router.ip(
+            f"address add {_RADIO_4}/24 dev radio", f"address add {_CORE_4}/24 dev core"
+        )
+        self._router.call(lambda: _IP_FORWARD.write_text("1\n", "ascii"))
+        self._agent.ip(
+            f"address add {_AGENT_4}/24 dev home", f"route add default via {_CORE_4}"
+        )
+        for namespace, role in ((self._node, "node"), (self._agent, "agent")):
+            directory = self._namespaces.directory / f"{self._name}-{role}"
+            directory.mkdir()
+            order = DatagramOrder(
+                role=role,
+                home_address=_HOME_ADDRESS,
+                agent=_AGENT,
+                node_4=_NODE_4,
+                agent_4=_AGENT_4,
+                directory=str(directory),
+            )
+            command = [sys.executable, "-m", "mcoa.lab.bench.datagram_end", order.to_json()]
+            end = self._namespaces.start(
+                namespace, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            if end.stdout is None or end.stdout.readline() != b"ready\n":
+                _, errors = end.communicate()
+                last = errors.decode().strip().rpartition("\n")[2]
+                raise LabError(f"no datagrams: {last or 'no word'}")
+        self._node.ip(
+            f"address add {_HOME_ADDRESS}/128 dev mip0 nodad",
+            f"route add default dev mip0 src {_HOME_ADDRESS} metric 1000",
+        )
+        self._agent.ip(*(f"route add {each}/128 dev mip0" for each in (_HOME_ADDRESS, _AGENT)))
 
     def measure(self, what: str, way: Way, duration_s: float) -> float:
         """Return what a round of the pump gives: "up", "down" or "flood"."""

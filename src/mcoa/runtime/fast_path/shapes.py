@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from mcoa.dataplane.datagrams import UDP_OVERHEAD
 from mcoa.dataplane.direct import DIRECT_OVERHEAD
 from mcoa.dataplane.fast_path import Form
 from mcoa.dataplane.packet import TUNNEL_OVERHEAD
 from mcoa.dataplane.path import Path
 from mcoa.runtime.fast_path.layout import Entrance, FlowFlag, Role, Settings, Way
 
-_UDP_OVERHEAD = 28
 _MAC_OCTETS = 6
 _ETHERNET_IPV6 = b"\x86\xdd"
 
@@ -18,7 +18,7 @@ OVERHEADS = {
     Form.NONE: 0,
     Form.FRAME: 0,
     Form.TUNNEL: TUNNEL_OVERHEAD,
-    Form.UDP: _UDP_OVERHEAD,
+    Form.UDP: UDP_OVERHEAD,
     Form.HOME_ADDRESS: DIRECT_OVERHEAD,
     Form.ROUTING_HEADER: DIRECT_OVERHEAD,
 }
