@@ -24,6 +24,8 @@ _ANCILLARY_OCTETS: Final = 2 * socket.CMSG_SPACE(4)
 _MOST_SEGMENTS: Final = 64  # older kernels take no more at once
 _MOST_OCTETS: Final = 65507 - 40  # as much as a datagram, with room for options of IPv4
 _UDP_SEGMENT, _UDP_GRO = 103, 104
+_NO_SEGMENTS: Final = (errno.EMSGSIZE, errno.EINVAL)
+"""What kernels say where segments would need fragments."""
 _IP_MTU_DISCOVER, _OMIT = (
     10,
     5,
@@ -129,7 +131,7 @@ class UdpSocket:
         for at in range(0, len(octets), step):
             part = octets[at : at + step]
             refused = self._send(part, to, traffic_class, size if len(part) > size else 0)
-            if refused == errno.EINVAL:  # the kernel makes no segments that need fragments
+            if refused in _NO_SEGMENTS:
                 for packet in Segments(part, size).packets():
                     refused = self.send(packet, to)
             if refused:

@@ -11,6 +11,7 @@ from mcoa.lab.bench.dataplane_result import (
     KERNEL_TUNNEL,
     PLAIN,
     USER_SPACE,
+    USER_SPACE_UDP,
     DataplaneResult,
     Rates,
 )
@@ -89,12 +90,13 @@ def _ways(
 ) -> tuple[dict[str, tuple[ForwardingNetwork, Way]], dict[str, str]]:
     """Return the ways there are, by name, and why others are not."""
     absent: dict[str, str] = {}
-    bare, first, second = (ForwardingNetwork(namespaces, name) for name in ("0", "1", "2"))
+    bare, first, second, third = (ForwardingNetwork(namespaces, name) for name in "0123")
     ways = {PLAIN: (bare, PLAIN_WAY)}
     attempts: tuple[tuple[str, ForwardingNetwork, Way, Callable[[], None]], ...] = (
         (KERNEL_TUNNEL, bare, KERNEL, bare.add_kernel_tunnel),
         (EBPF, first, OURS, lambda: first.start_daemons("ebpf")),
         (USER_SPACE, second, OURS, lambda: second.start_daemons("userspace")),
+        (USER_SPACE_UDP, third, OURS, third.start_datagram_ends),
     )
     for name, network, way, prepare in attempts:
         try:
