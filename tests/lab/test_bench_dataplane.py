@@ -12,6 +12,7 @@ from mcoa.lab.bench.dataplane_result import (
     KERNEL_TUNNEL,
     PLAIN,
     USER_SPACE,
+    USER_SPACE_UDP,
     DataplaneResult,
     Rates,
 )
@@ -44,6 +45,7 @@ RESULT = DataplaneResult(
         PLAIN: rates(10.0, 12.0, 400.0),
         EBPF: rates(11.0, 9.0, 300.0),
         USER_SPACE: rates(1.0, 2.0, 100.0),
+        USER_SPACE_UDP: rates(3.0, 2.0, 80.0),
     },
     absent={KERNEL_TUNNEL: "no such thing"},
     scale=SCALE,
@@ -56,6 +58,7 @@ def test_ratios_are_those_of_the_slower_direction() -> None:
     assert fields["ebpf_tcp_vs_plain"] == 0.9
     assert fields["ebpf_packets_vs_plain"] == 0.75
     assert fields["userspace_tcp_vs_plain"] == 0.1
+    assert fields["userspace_udp_tcp_vs_plain"] == 0.2
     assert fields["ebpf_tcp_vs_kernel"] is None
     assert fields["absent"] == {KERNEL_TUNNEL: "no such thing"}
     assert fields["scale"]["install_s"] == 2.0

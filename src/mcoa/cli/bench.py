@@ -55,8 +55,8 @@ def signalling(quick: bool, as_json: bool) -> ExitCode:
 def dataplane(quick: bool, as_json: bool) -> ExitCode:
     """Measure forwarding: TCP and small packets, by both back ends and by the kernel alone.
 
-    Plain forwarding, the kernel's own tunnels, the fast path and the daemon alone take turns in
-    networks of namespaces, over the same number of hops.
+    Plain forwarding, the kernel's own tunnels, the fast path and user space take turns in networks
+    of namespaces, over the same number of hops.
     """
     _prepare()
     with _failures_said(), terminable():

@@ -75,12 +75,16 @@ OURS = Way(source=_HOME_ADDRESS, destination=CORRESPONDENT)
 
 
 class ForwardingNetwork:
-    """The network, built and running; the namespaces clean up after it."""
+    """The network, built and running; the namespaces clean up after it.
+
+    Attributes:
+        node, agent, peer: the namespaces of the host, the agent's machine and the correspondent.
+    """
 
     def __init__(self, namespaces: Namespaces, name: str) -> None:
         self._namespaces = namespaces
         self._name = name
-        self._node, self._router, self._agent, self._peer = (
+        self.node, self._router, self.agent, self.peer = (
             namespaces.add(f"{name}-{each}") for each in ("mn", "ar", "ha", "cn")
         )
         self._build()
@@ -93,14 +97,14 @@ class ForwardingNetwork:
             LabError: this kernel does not.
         """
         there, back = f"{CORRESPONDENT_BY_TUNNEL}/128", f"{TUNNELLED}/128"
-        self._node.ip(
+        self.node.ip(
             f"address add {TUNNELLED}/64 dev uplink nodad",
             f"route add {_NODE_END}/128 encap seg6local action End.DT6 table local dev uplink",
             f"route add {there} encap seg6 mode encap.red segs {_AGENT_END}"
             " via 2001:db8:a::1 dev uplink",
         )
         self._router.ip(f"route add {_NODE_END}/128 via {CARE_OF}")
-        self._agent.ip(
+        self.agent.ip(
             f"route add {_AGENT_END}/128 encap seg6local action End.DT6 table main dev home",
             f"route add {back} encap seg6 mode encap.red segs {_NODE_END}"
             " via 2001:db8:f::1 dev home",
@@ -125,8 +129,8 @@ class ForwardingNetwork:
         }
         daemons: list[subprocess.Popen[bytes]] = []
         for name, namespace, text, kind in (
-            ("agent", self._agent, _AGENT_FILE, agents or data_plane),
-            ("node", self._node, _NODE_FILE, data_plane),
+            ("agent", self.agent, _AGENT_FILE, agents or data_plane),
+            ("node", self.node, _NODE_FILE, data_plane),
         ):
             file = directory / f"{name}.toml"
             file.write_text(text.format(**values, data_plane=kind), "utf-8")
@@ -142,17 +146,15 @@ class ForwardingNetwork:
         Raises:
             LabError: they do not.
         """
-        self._node.ip(
+        self.node.ip(
             f"address add {_NODE_4}/24 dev uplink", f"route add default via {_RADIO_4}"
         )
         self._router.ip(
             f"address add {_RADIO_4}/24 dev radio", f"address add {_CORE_4}/24 dev core"
         )
         self._router.call(lambda: _IP_FORWARD.write_text("1\n", "ascii"))
-        self._agent.ip(
-            f"address add {_AGENT_4}/24 dev home", f"route add default via {_CORE_4}"
-        )
-        for namespace, role in ((self._node, "node"), (self._agent, "agent")):
+        self.agent.ip(f"address add {_AGENT_4}/24 dev home", f"route add default via {_CORE_4}")
+        for namespace, role in ((self.node, "node"), (self.agent, "agent")):
             directory = self._namespaces.directory / f"{self._name}-{role}"
             directory.mkdir()
             order = DatagramOrder(
@@ -171,18 +173,18 @@ class ForwardingNetwork:
                 _, errors = end.communicate()
                 last = errors.decode().strip().rpartition("\n")[2]
                 raise LabError(f"no datagrams: {last or 'no word'}")
-        self._node.ip(
+        self.node.ip(
             f"address add {_HOME_ADDRESS}/128 dev mip0 nodad",
             f"route add default dev mip0 src {_HOME_ADDRESS} metric 1000",
         )
-        self._agent.ip(*(f"route add {each}/128 dev mip0" for each in (_HOME_ADDRESS, _AGENT)))
+        self.agent.ip(*(f"route add {each}/128 dev mip0" for each in (_HOME_ADDRESS, _AGENT)))
 
     def measure(self, what: str, way: Way, duration_s: float) -> float:
         """Return what a round of the pump gives: "up", "down" or "flood"."""
         order = Order(host=way.destination, port=PORT, source=way.source, duration_s=duration_s)
         command = [sys.executable, "-m", "mcoa.lab.bench.pump", what, order.to_json()]
         pump = self._namespaces.start(
-            self._node, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            self.node, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         try:
             said, errors = pump.communicate(timeout=_ROUND_PATIENCE_S)
@@ -195,12 +197,12 @@ class ForwardingNetwork:
         return float(said)
 
     def _build(self) -> None:
-        _join(self._node, "uplink", self._router, "radio")
-        _join(self._router, "core", self._agent, "home")
-        _join(self._agent, "lan", self._peer, "eth0")
-        for router in (self._router, self._agent):
+        _join(self.node, "uplink", self._router, "radio")
+        _join(self._router, "core", self.agent, "home")
+        _join(self.agent, "lan", self.peer, "eth0")
+        for router in (self._router, self.agent):
             router.sysctl(conf__all__forwarding=1)
-        self._node.ip(
+        self.node.ip(
             f"address add {CARE_OF}/64 dev uplink nodad",
             "route add default via 2001:db8:a::1 dev uplink metric 2000",
         )
@@ -209,12 +211,12 @@ class ForwardingNetwork:
             "address add 2001:db8:f::1/64 dev core nodad",
             *(f"route add 2001:db8:{net}::/64 via 2001:db8:f::2" for net in ("1", "2", "e")),
         )
-        self._agent.ip(
+        self.agent.ip(
             "address add 2001:db8:f::2/64 dev home nodad",
             "address add 2001:db8:2::1/64 dev lan nodad",
             "route add 2001:db8:a::/64 via 2001:db8:f::1",
         )
-        self._peer.ip(
+        self.peer.ip(
             f"address add {CORRESPONDENT}/64 dev eth0 nodad",
             f"address add {CORRESPONDENT_BY_TUNNEL}/64 dev eth0 nodad",
             "route add default via 2001:db8:2::1",
@@ -222,7 +224,7 @@ class ForwardingNetwork:
 
     def _serve(self) -> None:
         command = [sys.executable, "-m", "mcoa.lab.bench.pump", "serve", str(PORT)]
-        server = self._namespaces.start(self._peer, command, stdout=subprocess.PIPE)
+        server = self._namespaces.start(self.peer, command, stdout=subprocess.PIPE)
         if server.stdout is None or server.stdout.readline() != b"ready\n":
             raise LabError("the benchmark's server did not start")
 
