@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     Octets = NDArray[np.uint8]
     Numbers = NDArray[np.int64]
 
+FLAGS_AT: Final = 13
 CHECKSUM_AT: Final = 16
-"""Where a TCP header has its checksum."""
+"""Where a TCP header has its flags and its checksum."""
 
 _IP_VERSION: Final = 6
-_OFFSET_AT, _FLAGS_AT = 12, 13
+_OFFSET_AT: Final = 12
 _SHORTEST_HEADER, _LONGEST_HEADER = 20, 60
 _SHORTEST: Final = BASE_LENGTH + _SHORTEST_HEADER
 _SEQUENCE_WORD, _FLAGS_WORD, _CHECKSUM_WORD = 11, 13, 14
@@ -108,8 +109,8 @@ def uncouple(train: Train) -> Segments:
     full, rest = divmod(len(train.payload), size)
     width, count = head + size, full + (rest > 0)
     headers = bytearray(train.headers)
-    flags = headers[tcp + _FLAGS_AT]
-    headers[tcp + _FLAGS_AT] &= ~(_OF_THE_LAST | _OF_THE_FIRST)
+    flags = headers[tcp + FLAGS_AT]
+    headers[tcp + FLAGS_AT] &= ~(_OF_THE_LAST | _OF_THE_FIRST)
     headers[4:6] = (width - BASE_LENGTH).to_bytes(2)
     headers[tcp + CHECKSUM_AT : tcp + CHECKSUM_AT + 2] = bytes(2)
     rows = np.empty((count, width), np.uint8)
@@ -120,8 +121,8 @@ def uncouple(train: Train) -> Segments:
         rows[-1, head : head + rest] = payload[full * size :]
         rows[-1, head + rest :] = 0
         rows[-1, 4:6] = divmod(head + rest - BASE_LENGTH, 256)
-    rows[0, tcp + _FLAGS_AT] |= flags & _OF_THE_FIRST
-    rows[-1, tcp + _FLAGS_AT] |= flags & _OF_THE_LAST
+    rows[0, tcp + FLAGS_AT] |= flags & _OF_THE_FIRST
+    rows[-1, tcp + FLAGS_AT] |= flags & _OF_THE_LAST
     first = int.from_bytes(train.headers[tcp + 4 : tcp + 8])
     _put(rows, tcp + 4, (_multiples(size, count) + np.uint32(first)).astype(">u4"))
     # The lengths in the rows stand for those in the pseudo-headers. What is before the
@@ -202,13 +203,13 @@ def _join(rows: "Octets", head: int, last: int) -> Train | None:
         and headers[6] == TCP
         and int.from_bytes(headers[4:6]) == head + size - BASE_LENGTH
         and BASE_LENGTH + (headers[BASE_LENGTH + _OFFSET_AT] >> 4) * 4 == head
-        and headers[BASE_LENGTH + _FLAGS_AT] == _ACK
+        and headers[BASE_LENGTH + FLAGS_AT] == _ACK
         and last > 0
     )
     if not is_segment:
         return None
     payload = memoryview(rows[:, head:].tobytes())[: (len(rows) - 1) * size + last]
-    headers[BASE_LENGTH + _FLAGS_AT] = int(rows[-1, BASE_LENGTH + _FLAGS_AT])
+    headers[BASE_LENGTH + FLAGS_AT] = int(rows[-1, BASE_LENGTH + FLAGS_AT])
     length = head - BASE_LENGTH + len(payload)
     headers[4:6] = length.to_bytes(2)
     pseudo = (int.from_bytes(headers[8:BASE_LENGTH]) + length + TCP) % 65535

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from mcoa.dataplane.packet import BASE_LENGTH, MINIMUM_MTU, TCP, UDP
-from mcoa.dataplane.trains import CHECKSUM_AT, Train
+from mcoa.dataplane.trains import CHECKSUM_AT, FLAGS_AT, Train
 from mcoa.wire.checksum import internet_checksum
 from mcoa.wire.ipv6 import NO_NEXT_HEADER
 
@@ -58,7 +58,7 @@ def virtio_header(packet: bytes) -> bytes:
 def train_header(train: Train) -> bytes:
     """Return the header of a train."""
     kind = _SEGMENTS_OF_TCP
-    if train.headers[train.at + 13] & _CONGESTION_REDUCED:
+    if train.headers[train.at + FLAGS_AT] & _CONGESTION_REDUCED:
         kind |= _WITH_ECN
     return _HEADER.pack(
         _NEEDS_CHECKSUM, kind, len(train.headers), train.size, train.at, CHECKSUM_AT
