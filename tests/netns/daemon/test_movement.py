@@ -94,7 +94,7 @@ def handover_s(lab: Laboratory, network: IPv6Network, router: int) -> float:
 
 def test_a_handover_without_overlap_takes_a_round_trip_and_little_more(lab: Laboratory) -> None:
     """From the new router's advertisement to the first packet of the home address."""
-    bound_s = lab.topology.link("wifi").rtt_s + 0.050
+    bound_s = lab.topology.link("wifi").rtt_s + 0.080  # a detection of duplicates takes 1 s
     taken_s: list[float] = []
     while len(taken_s) < ATTEMPTS and min(taken_s, default=9.0) > bound_s:
         number = len(taken_s)
