@@ -107,7 +107,6 @@ def test_what_comes_from_the_address_and_port_that_are_bound_goes_on() -> None:
     assert (path.packets_in, path.octets_in) == (2, 200)
 
 
-@pytest.mark.requirement("S9.1-03")
 @pytest.mark.parametrize(
     "outer", [(BEHIND_NAT, PORT + 1, 0), (BEHIND_NAT, 0, 0), (OUTSIDER, PORT, 0)]
 )
