@@ -26,6 +26,7 @@ from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import Shape
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.udp_socket import Datagrams, UdpSocket
 from mcoa.runtime.undo import Journal
 from netns.daemon.packets import datagram
 from netns.runtime.pair import Pair
@@ -296,6 +297,29 @@ def test_udp_over_ipv4_comes_in_from_its_port_alone(bed: Bed) -> None:
 
     assert bed.arrive(outer(NAT_PORT), 0x0800) == IN
     assert bed.arrive(outer(NAT_PORT + 1), 0x0800) is None
+
+
+@shaped(IN_UDP)
+def test_udp_over_ipv4_is_what_user_space_takes_and_gives(bed: Bed) -> None:
+    far = bed.pair.net.call(lambda: UdpSocket(FAR_4, NAT_PORT))
+    try:
+        bed.know(OUT, inbound=False)
+        assert bed.leave(OUT) is not None
+        (arrived,) = received(far)
+        assert arrived.segments.packets() == [OUT]
+        assert (arrived.source, arrived.port) == (mapped(CARE_OF_4), PORT_4)
+        bed.know(IN, inbound=True)
+        assert far.send(IN, (str(CARE_OF_4), PORT_4)) == 0
+        assert first(bed.delivered, lambda each: IN[-13:] in each) == IN
+    finally:
+        far.close()
+
+
+def received(far: UdpSocket) -> list[Datagrams]:
+    end_s = time.monotonic() + WITHIN_S
+    while not (arrived := far.receive()) and time.monotonic() < end_s:
+        time.sleep(0.01)
+    return arrived
 
 
 @shaped(WITH_HOME_ADDRESS)
