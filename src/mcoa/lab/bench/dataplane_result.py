@@ -13,7 +13,7 @@ PLAIN: Final = "plain forwarding"
 KERNEL_TUNNEL: Final = "kernel tunnel"
 EBPF: Final = "ebpf"
 USER_SPACE: Final = "userspace"
-USER_SPACE_UDP: Final = "userspace, UDP"
+USER_SPACE_UDP: Final = "userspace in UDP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class DataplaneResult:
             self._ratio("ebpf_tcp_vs_kernel", _tcp, EBPF, KERNEL_TUNNEL, 0.9),
             self._ratio("ebpf_packets_vs_plain", _packets, EBPF, PLAIN, 0.7),
             self._ratio("userspace_udp_tcp_vs_plain", _tcp, USER_SPACE_UDP, PLAIN, 0.15),
-            self._ratio("userspace_tcp_vs_plain", _tcp, USER_SPACE, PLAIN, 0.0),
+            self._ratio("userspace_tcp_vs_plain", _tcp, USER_SPACE, PLAIN, 0.15),
             self._ratio("userspace_packets_vs_plain", _packets, USER_SPACE, PLAIN, 0.0),
         )
 
