@@ -24,6 +24,8 @@ class Binding:
         home: made with the H flag (RFC 5648 §5.6.3); the care-of address is the home address.
         defended: of a home binding, the mobile node itself answers for its home address
             (status 0, RFC 5648 §6.3).
+        port: of UDP over IPv4, where the care-of address is an IPv4-mapped one; else 0.
+        told: that address as the mobile node has it, before any NAT; None where it told none.
         octets: of the care-of address, which does not change: to compare addresses by their
             objects takes ten times as long.
     """
@@ -35,10 +37,17 @@ class Binding:
     priority: int = 0
     home: bool = False
     defended: bool = False
+    port: int = 0
+    told: IPv6Address | None = None
     octets: bytes = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self.octets = self.care_of_address.packed
+
+    @property
+    def is_translated(self) -> bool:
+        """True behind a NAT (RFC 5555 §4.1)."""
+        return self.port > 0 and self.told != self.care_of_address
 
 
 @dataclass(slots=True, kw_only=True)

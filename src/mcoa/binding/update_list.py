@@ -25,6 +25,8 @@ class Registration:
         refusals: refusals in a row.
         status: of the last acknowledgement.
         revoked: the agent has ended it (RFC 5846); what is wanted next is another matter.
+        unanswered: updates about it alone in a row to which nobody said anything.
+        translated: the agent found a NAT before the address (RFC 5555 §4.1).
     """
 
     bid: int | None
@@ -40,6 +42,13 @@ class Registration:
     refusals: int = 0
     status: BindingStatus | None = None
     revoked: bool = False
+    unanswered: int = 0
+    translated: bool = False
+
+    @property
+    def goes_alone(self) -> bool:
+        """True for an IPv4 address, which only an update from itself can bind (RFC 5648 §8.1)."""
+        return self.wanted is not None and self.wanted.ipv4_mapped is not None
 
     @property
     def is_usable(self) -> bool:
@@ -65,6 +74,7 @@ class Registration:
             return False
         self.wanted, self.home = care_of_address, home
         self.quiet_until_s, self.refusals, self.revoked = 0.0, 0, False
+        self.unanswered, self.translated = 0, False
         if home:
             self.status = None  # what was said of an earlier visit does not hold for this one
         return True

@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from mcoa.binding.cache import Binding
 from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy
 from mcoa.engine.verdict import AnyIdentifier, Verdict
+from mcoa.engine.ways import answer_to
 from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
 from mcoa.wire.options import (
     BindingIdentifier,
     BindingRefreshAdvice,
     MalformedBindingIdentifier,
 )
+from mcoa.wire.options_ipv4 import NatDetection
 from mcoa.wire.registry import AcknowledgementFlag, BindingStatus
 
 _NO_FLAGS = AcknowledgementFlag(0)
@@ -41,8 +44,6 @@ def acknowledge(
     itself (RFC 6275 §9.5.4). That is on the home link, where the mobile node cannot be asked
     for its link-layer address yet (RFC 5648 §6.3); empty where it told none.
     """
-    home_address = received.home_address or received.source
-    is_at_home = received.source == home_address
     message = BindingAcknowledgement(
         status=verdict.status,
         flags=_NO_FLAGS,
@@ -50,17 +51,34 @@ def acknowledge(
         lifetime_s=verdict.lifetime_s,
         options=(
             *_advice(verdict, policy),
+            *_nat_detection(verdict, received),
             *islice(echoes(verdict), _MOST_ECHOES),
             *verdict.flows.answers,
         ),
     )
-    envelope = Envelope(
-        source=policy.address,
-        destination=received.source,
-        routing_header_home_address=None if is_at_home else home_address,
-        link_layer_address=link_layer_address or None if is_at_home else None,
-    )
+    envelope = answer_to(received, policy.address, link_layer_address=link_layer_address)
     return Send(message=message, envelope=envelope)
+
+
+def _nat_detection(verdict: Verdict, received: Envelope) -> Iterator[NatDetection]:
+    """Yield what became of an address that was bound in UDP over IPv4 (RFC 5555 §3.2.2).
+
+    Packets stay in UDP in any case: it passes more firewalls, and kernels take trains of it.
+    """
+    if received.udp is None or not verdict.lifetime_s:
+        return
+    bound = next((b for b in verdict.bindings or () if _is_at(b, received)), None)
+    if bound is not None:
+        refresh_s = NatDetection.USUAL_S if bound.is_translated else NatDetection.NO_KEEPALIVE
+        yield NatDetection(force_udp=True, refresh_time_s=refresh_s)
+
+
+def _is_at(binding: Binding, received: Envelope) -> bool:
+    end = received.udp
+    return end is not None and (binding.care_of_address, binding.port) == (
+        end.address,
+        end.port,
+    )
 
 
 def _advice(verdict: Verdict, policy: HomeAgentPolicy) -> Iterator[BindingRefreshAdvice]:

@@ -23,6 +23,19 @@ Discovery = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UdpEnd:
+    """The mobile node's end of the UDP over IPv4 that a packet travels in (RFC 5555 §4).
+
+    Attributes:
+        address: an IPv4-mapped one; at an agent what a NAT made of it.
+        port: likewise; 0 at the mobile node itself, which need not care.
+    """
+
+    address: IPv6Address
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """What a packet says besides its message; for a received packet, what it proves.
 
@@ -33,6 +46,7 @@ class Envelope:
         link_layer_address: of the mobile node on the home link, to which a home agent sends
             the packet in a frame of its own making; None leaves the way to routing.
         tunnelled: the packet travels inside the tunnel between mobile node and home agent.
+        udp: it travels in UDP over IPv4 between the two; None where all is IPv6.
     """
 
     source: IPv6Address
@@ -42,6 +56,17 @@ class Envelope:
     link: str | None = None
     link_layer_address: bytes | None = None
     tunnelled: bool = False
+    udp: UdpEnd | None = None
+
+    @property
+    def origin(self) -> IPv6Address:
+        """Where the sender is: of an IPv4-mapped address in UDP, else the source."""
+        return self.source if self.udp is None else self.udp.address
+
+    @property
+    def sender(self) -> IPv6Address:
+        """Who the sender is: the home address of a mobile node that said it."""
+        return self.home_address or self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

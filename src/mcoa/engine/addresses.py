@@ -20,6 +20,16 @@ def is_unicast_routable(address: IPv4Address | IPv6Address) -> bool:
     return any(octets[:12]) and octets[:12] != _IPV4_MAPPED
 
 
+def is_possible_care_of_address(address: IPv6Address) -> bool:
+    """Tell whether a mobile node may be reached there; IPv4 addresses are IPv4-mapped ones."""
+    return is_unicast_routable(address.ipv4_mapped or address)
+
+
+def ipv4_mapped(address: IPv4Address) -> IPv6Address:
+    """Return what stands for an IPv4 address wherever a care-of address may be either."""
+    return IPv6Address(_IPV4_MAPPED + address.packed)
+
+
 def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:
     """Return the address by which any home agent of a home link is reached (RFC 6275 §10.5).
 

@@ -1,6 +1,6 @@
 """What a Binding Acknowledgement says to the mobile node that asked (RFC 5648 §5.7)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv6Address
 from random import Random
@@ -11,6 +11,7 @@ from mcoa.engine.actions import Report
 from mcoa.engine.wish import Item, Wish
 from mcoa.wire.messages import BindingAcknowledgement
 from mcoa.wire.options import BindingIdentifier, BindingRefreshAdvice
+from mcoa.wire.options_ipv4 import NatDetection
 from mcoa.wire.registry import BindingStatus
 
 FIRST_QUIET_S = 10.0
@@ -64,6 +65,7 @@ class Reading:
         deletes_unnamed: what the update did not name is gone from the agent.
         peer_made_plain_binding: a peer without BIDs bound the update's source address.
         overwrite_next: the agent wants the O flag (status 165).
+        keepalive_s: how long the NAT before an IPv4 address may hear nothing; None without.
     """
 
     status: BindingStatus
@@ -75,6 +77,7 @@ class Reading:
     peer_made_plain_binding: bool = False
     overwrite_next: bool = False
     advice_s: int | None = None
+    keepalive_s: int | None = None
 
     @property
     def refuses_node(self) -> bool:
@@ -114,6 +117,11 @@ def is_of_another_update(wish: Wish, message: BindingAcknowledgement) -> bool:
 
 def read(wish: Wish, message: BindingAcknowledgement, *, lifetime_s: int) -> Reading:
     """Read the answer to `wish`, in which `lifetime_s` was asked for."""
+    reading = _read(wish, message, lifetime_s)
+    return replace(reading, keepalive_s=_keepalive_s(message)) if wish.goes_alone else reading
+
+
+def _read(wish: Wish, message: BindingAcknowledgement, lifetime_s: int) -> Reading:
     status = message.status
     granted_s = min(message.lifetime_s, lifetime_s)
     accepted = not status.is_rejection
@@ -181,6 +189,14 @@ def _advice_s(message: BindingAcknowledgement) -> int | None:
     return None
 
 
+def _keepalive_s(message: BindingAcknowledgement) -> int | None:
+    """Return what the agent says of a NAT (RFC 5555 §3.2.2)."""
+    for option in message.options:
+        if isinstance(option, NatDetection) and option.refresh_time_s != option.NO_KEEPALIVE:
+            return option.refresh_time_s or option.USUAL_S
+    return None
+
+
 def refresh_after_s(reading: Reading, rng: Random) -> float:
     """Return how long after sending the bindings of an answer are to be refreshed.
 
@@ -190,6 +206,8 @@ def refresh_after_s(reading: Reading, rng: Random) -> float:
     latest_s = reading.lifetime_s * 0.85
     if reading.advice_s is not None:
         latest_s = min(latest_s, reading.advice_s)
+    if reading.keepalive_s is not None:
+        latest_s = min(latest_s, reading.keepalive_s)
     return latest_s * rng.uniform(0.85, 1.0)
 
 
@@ -216,6 +234,7 @@ def apply(
         entry.held = item.care_of_address
     entry.doubtful = False
     entry.refusals, entry.quiet_until_s = 0, 0.0
+    entry.unanswered = 0
     entry.expires_at_s = sent.sent_at_s + lifetime_s
     entry.refresh_at_s = sent.sent_at_s + refresh_s
     return []

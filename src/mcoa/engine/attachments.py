@@ -5,7 +5,7 @@ Nothing here knows what the agent holds; that is the update list's matter.
 
 from ipaddress import IPv6Address
 
-from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.addresses import is_possible_care_of_address
 from mcoa.engine.offers import Offers
 from mcoa.engine.policy import AtHome, MobileNodePolicy
 from mcoa.engine.returning_home import HomeLink
@@ -13,20 +13,30 @@ from mcoa.engine.wish import Wish
 
 
 class Attachments:
-    """What each link offers, and from where to send."""
+    """What each link offers, and from where to send.
+
+    Attributes:
+        takes_ipv4: the agent in use can be reached over IPv4, and binds such addresses.
+    """
 
     def __init__(self, policy: MobileNodePolicy, *, unknown_round_trip_s: float) -> None:
         self.home = HomeLink(choice=policy.at_home)
         self.use_of_home: AtHome | None = None
         self.round_trip_s: dict[IPv6Address, float] = {}
+        self.takes_ipv4 = False
         self._policy = policy
         self._unknown_s = unknown_round_trip_s
         self._links: dict[str, tuple[IPv6Address, ...]] = {}
 
     def change_link(self, link: str, addresses: tuple[IPv6Address, ...]) -> bool:
-        """Take note of a link's addresses; tell whether that changes what it offers."""
+        """Take note of a link's addresses; tell whether that changes what it offers.
+
+        Those of IPv4 count where there are no others, and are IPv4-mapped ones.
+        """
         network = self._policy.home_network
-        usable = tuple(a for a in addresses if is_unicast_routable(a) and a not in network)
+        usable = tuple(
+            a for a in addresses if is_possible_care_of_address(a) and a not in network
+        )
         if link == self.home.name or self._links.get(link, ()) == usable:
             return False
         self._links[link] = usable
@@ -52,16 +62,25 @@ class Attachments:
             case AtHome.HOME:
                 return {}
             case AtHome.BOTH if self.home.name is not None:
-                return {**self._links, self.home.name: (self._policy.home_address,)}
+                return {**self._visited(), self.home.name: (self._policy.home_address,)}
             case _:
-                return self._links
+                return self._visited()
+
+    def _visited(self) -> Offers:
+        """Return the care-of addresses that the agent in use can bind, by link."""
+        return {link: self._best(addresses) for link, addresses in self._links.items()}
+
+    def _best(self, addresses: tuple[IPv6Address, ...]) -> tuple[IPv6Address, ...]:
+        ipv6 = tuple(each for each in addresses if each.ipv4_mapped is None)
+        return ipv6 or (addresses if self.takes_ipv4 else ())
 
     def sources(self) -> list[tuple[IPv6Address, str]]:
-        """Return the care-of addresses there are, with their links, by preference."""
+        """Return the IPv6 care-of addresses there are, with their links, by preference."""
         return [
             (address, link.name)
             for link in self._policy.links
             for address in self._links.get(link.name, ())
+            if address.ipv4_mapped is None
         ]
 
     def is_complete(self) -> bool:
@@ -96,8 +115,9 @@ class Attachments:
         live = [a for link in self._policy.links for a in offered.get(link.name, ())]
         if not live:
             return None
-        is_plain = [item.bid for item in wish.items] == [None]  # the source is what it binds
-        if own in live and (attempt % 2 == 0 or is_plain):
+        # The source of some is what they bind.
+        is_bound = wish.goes_alone or [item.bid for item in wish.items] == [None]
+        if own in live and (attempt % 2 == 0 or is_bound):
             return own
         live.sort(key=lambda address: self.round_trip_s.get(address, self._unknown_s))
         if wish.names_home:

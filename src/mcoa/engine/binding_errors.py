@@ -15,6 +15,8 @@ def unrecognized_message(address: IPv6Address, received: Envelope) -> list[Actio
     status = BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE
     home_address = received.home_address or _UNSPECIFIED
     report = Report(event="unrecognized-message")
+    if received.udp is not None:
+        return [report]  # there may be no way to whom it claims to be from
     return _told(report, address, received.source, status, home_address)
 
 

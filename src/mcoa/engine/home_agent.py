@@ -29,7 +29,7 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
-from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.addresses import is_possible_care_of_address, is_unicast_routable
 from mcoa.engine.binding_errors import unknown_binding, unrecognized_message
 from mcoa.engine.home_agents_list import HomeAgentsList
 from mcoa.engine.interception import Before, consequences, interception
@@ -205,15 +205,15 @@ class HomeAgent:
         self, message: MobilePrefixSolicitation, envelope: Envelope, now: float
     ) -> list[Action]:
         """Answer who has a binding (RFC 6275 §10.6.2)."""
-        home_address = envelope.home_address or envelope.source
-        if not self.is_bound(home_address, envelope.source):
-            return unknown_binding(self.policy.address, envelope.source, home_address)
+        home_address = envelope.sender
+        if not self.is_bound(home_address, envelope.origin):
+            return unknown_binding(self.policy.address, envelope.origin, home_address)
         if now < self._advertised_s.get(home_address, -inf) + _ADVERTISEMENT_INTERVAL_S:
             return [Report(event="prefixes-solicited-too-often", home_address=home_address)]
         if len(self._advertised_s) >= _ADVERTISEMENTS_KEPT:
             self._advertised_s.clear()
         self._advertised_s[home_address] = now
-        return [advertise_prefixes(message, envelope, home_address, self.policy, now)]
+        return [advertise_prefixes(message, envelope, self.policy, now)]
 
     def flows(self, home_address: IPv6Address) -> tuple[FlowBinding, ...]:
         """Return the flow bindings of `home_address`, in the order of comparison (RFC 6089)."""
@@ -245,8 +245,8 @@ class HomeAgent:
     def _revoked(
         self, message: BindingRevocationAcknowledgement, envelope: Envelope, now: float
     ) -> list[Action]:
-        home_address = envelope.home_address or envelope.source
-        if not self.is_bound(home_address, envelope.source):
+        home_address = envelope.sender
+        if not self.is_bound(home_address, envelope.origin):
             return [Report(event="revocation-not-under-way", home_address=home_address)]
         return self.notices.acknowledged(home_address, message, now)
 
@@ -263,8 +263,9 @@ class HomeAgent:
     def _binding_update(
         self, update: BindingUpdate, envelope: Envelope, now: float
     ) -> list[Action]:
-        home_address = envelope.home_address or envelope.source
-        if not is_unicast_routable(envelope.source) or not is_unicast_routable(home_address):
+        home_address = envelope.sender
+        is_answerable = is_possible_care_of_address(envelope.origin)
+        if not is_answerable or not is_unicast_routable(home_address):
             return [Report(event="update-from-unroutable-address", home_address=home_address)]
         entry = self.cache.entry(home_address)
         if not update.flags & UpdateFlag.HOME and not (entry and entry.bindings):
@@ -285,7 +286,7 @@ class HomeAgent:
         self, update: BindingUpdate, envelope: Envelope, entry: CacheEntry | None, now: float
     ) -> list[Action]:
         """Begin duplicate detection where it is due, else conclude at once."""
-        home_address = envelope.home_address or envelope.source
+        home_address = envelope.sender
         pending = self._pending.get(home_address)
         if pending is not None:
             return self._replace_pending(pending, update, envelope, now)
@@ -303,7 +304,7 @@ class HomeAgent:
         self, pending: _Pending, update: BindingUpdate, envelope: Envelope, now: float
     ) -> list[Action]:
         # The mobile node may have lost or gained a link meanwhile: its newest word counts.
-        home_address = envelope.home_address or envelope.source
+        home_address = envelope.sender
         if not is_newer(update.sequence, pending.update.sequence):
             return []
         if update.lifetime_s == 0:
@@ -314,14 +315,15 @@ class HomeAgent:
         return []
 
     def _decide(self, update: BindingUpdate, envelope: Envelope, now: float) -> Verdict:
-        home_address = envelope.home_address or envelope.source
+        home_address = envelope.sender
         entry = self.cache.entry(home_address)
         held = len(self.cache) + len(self._pending)
         if entry is None and held >= self.policy.max_home_addresses:
             return refusal(BindingStatus.INSUFFICIENT_RESOURCES, update)
         request = Request(
             update=update,
-            source=envelope.source,
+            source=envelope.origin,
+            port=0 if envelope.udp is None else envelope.udp.port,
             home_address=home_address,
             entry=entry,
             now=now,
@@ -331,7 +333,7 @@ class HomeAgent:
 
     def _conclude(self, update: BindingUpdate, envelope: Envelope, now: float) -> list[Action]:
         """Decide, apply, remember, acknowledge: in this order."""
-        home_address = envelope.home_address or envelope.source
+        home_address = envelope.sender
         verdict = self._decide(update, envelope, now)
         entry = self.cache.entry(home_address)
         actions: list[Action] = []
@@ -369,7 +371,7 @@ class HomeAgent:
     def _acknowledge(
         self, verdict: Verdict, update: BindingUpdate, envelope: Envelope, sequence: int
     ) -> Send:
-        entry = self.cache.entry(envelope.home_address or envelope.source)
+        entry = self.cache.entry(envelope.sender)
         cached = b"" if entry is None else entry.link_layer_address
         frame_to = link_layer_address_in(update) or cached
         return acknowledge(verdict, envelope, self.policy, sequence, frame_to)
@@ -377,7 +379,7 @@ class HomeAgent:
     def _apply(
         self, update: BindingUpdate, envelope: Envelope, verdict: Verdict, now: float
     ) -> list[Action]:
-        home_address = envelope.home_address or envelope.source
+        home_address = envelope.sender
         bindings = verdict.bindings or ()
         entry = self.cache.entry(home_address)
         if entry is None:
@@ -387,7 +389,7 @@ class HomeAgent:
         entry.bindings, entry.flows = bindings, verdict.flows.flows
         entry.sequence = update.sequence
         entry.link_layer_address = link_layer_address_in(update) or entry.link_layer_address
-        if not bindings and envelope.source != home_address:
+        if not bindings and envelope.origin != home_address:
             entry.link_layer_address = b""  # wherever it is now, it is not at home
         entry.lifetime_s = verdict.lifetime_s
         entry.refresh_requested = False

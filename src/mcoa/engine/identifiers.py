@@ -1,9 +1,8 @@
 """The verdict on the Binding Identifier options of an update (RFC 5648 §5.6.3, §6.2, §6.3)."""
 
-from ipaddress import IPv4Address, IPv6Address
-
 from mcoa.binding.cache import Binding
 from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.places import find_place
 from mcoa.engine.policy import HomeAgentPolicy
 from mcoa.engine.verdict import AnyIdentifier, Request, Verdict, refuse_whole
 from mcoa.wire.options import BindingIdentifier
@@ -97,24 +96,20 @@ def _register(
     if identifier.home:
         return _register_home(request, identifier, policy, after, lifetime_s)
     known = before.get(identifier.bid)
-    if identifier.care_of_address is not None:
-        status = _refusal_of_address(identifier.care_of_address, policy)
-        if status is not None:
-            return status
-        care_of_address = IPv6Address(identifier.care_of_address)
-    elif known is not None and not known.home:
-        care_of_address = known.care_of_address
-    else:
-        return BindingStatus.MCOA_UNKNOWN_COA
+    place = find_place(request, identifier, known, policy)
+    if isinstance(place, BindingStatus):
+        return place
     if identifier.bid not in after and len(after) >= policy.max_bindings_per_node:
         return BindingStatus.INSUFFICIENT_RESOURCES
-    verified = care_of_address == request.source
+    verified = place.care_of_address == request.source
     after[identifier.bid] = Binding(
         bid=identifier.bid,
-        care_of_address=care_of_address,
+        care_of_address=place.care_of_address,
         expires_at_s=request.now + lifetime_s,
         verified_at_s=request.now if verified or known is None else known.verified_at_s,
         priority=identifier.priority,
+        port=place.port,
+        told=place.told,
     )
     return _ACCEPTED
 
@@ -148,21 +143,6 @@ def _register_home(
         defended=request.may_defend,
     )
     return _ACCEPTED if request.may_defend else BindingStatus.MCOA_RETURNHOME_WO_NDP
-
-
-def _refusal_of_address(
-    address: IPv4Address | IPv6Address, policy: HomeAgentPolicy
-) -> BindingStatus | None:
-    """Return why nothing can be bound to a care-of address."""
-    if not is_unicast_routable(address):
-        return BindingStatus.MCOA_MALFORMED
-    match address:
-        case IPv6Address():
-            is_ours = policy.is_at_home(address)
-            return BindingStatus.INVALID_CARE_OF_ADDRESS if is_ours else None
-        case IPv4Address():
-            # Tunnels over IPv4 are RFC 5555's, which this agent does not speak.
-            return BindingStatus.ADMINISTRATIVELY_PROHIBITED
 
 
 def _none_accepted(

@@ -38,5 +38,5 @@ def _seen_by_data(entry: CacheEntry) -> tuple[object, ...]:
     # Without bindings: packets under way may still be for a mobile node that just came home.
     is_delivered = not entry.bindings or any(binding.home for binding in entry.bindings)
     link_layer_address = entry.link_layer_address if is_delivered else b""
-    paths = ((b.bid, b.care_of_address, b.priority) for b in entry.bindings)
+    paths = ((b.bid, b.care_of_address, b.port, b.priority) for b in entry.bindings)
     return (link_layer_address, entry.flows, *paths)

@@ -36,6 +36,7 @@ from mcoa.engine.routability_test import Way
 from mcoa.engine.route_optimization import RouteOptimization
 from mcoa.engine.updates import Outstanding
 from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
+from mcoa.engine.ways import to_agent
 from mcoa.wire.icmpv6_mobility import (
     HomeAgentAddressDiscoveryReply,
     MobilePrefixAdvertisement,
@@ -137,6 +138,7 @@ class MobileNode:
     def links_avoided(self, links: Collection[str], now: float) -> list[Action]:
         """Take note of the links that packets do not use now, though they are registered."""
         before = self._seen()
+        self._registrar.silent(set(links) - set(self.flows.avoided), now)
         self.flows.avoided = links
         return self._finish(before, self._registrar.after_event(now), now)
 
@@ -297,7 +299,7 @@ class MobileNode:
         paths = self.paths()
         offered: dict[str, tuple[IPv6Address, ...]] = {}
         for each in self.visited_paths() or paths:
-            if not each.home:
+            if not each.home and each.care_of_address.ipv4_mapped is None:
                 offered[each.link] = (*offered.get(each.link, ()), each.care_of_address)
         ways = tuple(Way(link=each.link, tunnelled=not each.home) for each in paths)
         return Surroundings(offered=offered, ways=ways)
@@ -401,19 +403,15 @@ class MobileNode:
         """Give bindings up, and say so (RFC 5846 §9)."""
         status = revoke(self.update_list, message)
         more = self._registrar.revoked(now)
-        home_address, own = self.policy.home_address, envelope.destination
+        home_address = self.policy.home_address
         named = tuple(i for i in message.identifiers if isinstance(i, BindingIdentifier))
         answer = BindingRevocationAcknowledgement(
             sequence=message.sequence,
             status=status,
             options=tuple(BindingIdentifier(bid=each.bid) for each in named),
         )
-        back = Envelope(
-            source=own,
-            destination=envelope.source,
-            home_address=None if own == home_address else home_address,
-            link=self._attached.link_of(own),
-        )
+        own = envelope.destination if envelope.udp is None else envelope.udp.address
+        back = to_agent(envelope.source, home_address, own, self._attached.link_of(own))
         names = " ".join(str(each.bid) for each in self.update_list if each.revoked)
         report = Report(event="bindings-revoked", home_address=home_address, detail=names)
         return [report, Send(message=answer, envelope=back), *more]

@@ -12,6 +12,7 @@ from typing import Final
 from mcoa.binding.cache import BindingCache
 from mcoa.binding.timers import TimerTable
 from mcoa.engine.actions import Action, Envelope, Report, Send
+from mcoa.engine.ways import to_node
 from mcoa.wire.messages import (
     BindingRevocationAcknowledgement,
     BindingRevocationIndication,
@@ -126,12 +127,13 @@ class Notices:
             sequence=notice.sequence,
             options=tuple(BindingIdentifier(bid=bid) for bid in sorted(notice.bids)),
         )
-        envelope = Envelope(
-            source=self._address,
-            destination=way.care_of_address,
-            routing_header_home_address=None if way.home else home_address,
-            link_layer_address=entry.link_layer_address if way.home else None,
-        )
+        envelope = to_node(self._address, home_address, way.care_of_address, way.port)
+        if way.home:
+            envelope = Envelope(
+                source=self._address,
+                destination=home_address,
+                link_layer_address=entry.link_layer_address,
+            )
         return [Send(message=indication, envelope=envelope)]
 
     def _end(self, home_address: IPv6Address) -> None:

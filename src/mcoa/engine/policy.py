@@ -55,6 +55,7 @@ class HomeAgentPolicy:
         flow_bindings: take the wishes of RFC 6089; False behaves as an agent that has never
             heard of them.
         max_flows_per_node: flow bindings that a mobile node may have.
+        ipv4: bind IPv4 care-of addresses (RFC 5648 §8.1).
     """
 
     address: IPv6Address
@@ -74,6 +75,7 @@ class HomeAgentPolicy:
     preference: int = 0
     flow_bindings: bool = True
     max_flows_per_node: int = 64
+    ipv4: bool = False
 
     def home_prefix(self, address: IPv6Address) -> HomePrefix | None:
         """Return the home prefix that `address` is out of."""
@@ -150,6 +152,8 @@ class MobileNodePolicy:
         optimizes_at_home: talk to correspondents over visited links while the home link alone
             is used for everything else (RFC 5648 §3, figure 2).
         flows: what the home agent is told of flows.
+        home_agent_by_ipv4: `home_agent` can also be reached over IPv4, so that IPv4 care-of
+            addresses may be bound there.
         accepts_unprotected: believe Home Agent Switch, Binding Revocation and Mobile Prefix
             Advertisement though nothing proves their sender (RFC 5142 §4, RFC 5846 §5).
     """
@@ -169,6 +173,7 @@ class MobileNodePolicy:
     optimized: tuple[IPv6Network, ...] = ()
     not_optimized: tuple[IPv6Network, ...] = ()
     optimizes_at_home: bool = False
+    home_agent_by_ipv4: bool = False
     accepts_unprotected: bool = False
 
     def __post_init__(self) -> None:

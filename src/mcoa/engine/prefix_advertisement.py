@@ -1,9 +1,8 @@
 """What a home agent tells a mobile node of the home link's prefixes (RFC 6275 §10.6)."""
 
-from ipaddress import IPv6Address
-
 from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy, HomePrefix
+from mcoa.engine.ways import answer_to
 from mcoa.wire.icmpv6_mobility import MobilePrefixAdvertisement, MobilePrefixSolicitation
 from mcoa.wire.neighbor_discovery import INFINITE, PrefixInformation
 
@@ -14,7 +13,6 @@ DEPRECATED_VALID_S = 7200
 def advertise_prefixes(
     solicitation: MobilePrefixSolicitation,
     received: Envelope,
-    home_address: IPv6Address,
     policy: HomeAgentPolicy,
     now: float,
 ) -> Send:
@@ -24,13 +22,7 @@ def advertise_prefixes(
     """
     options = tuple(_information(prefix, policy, now) for prefix in policy.home_prefixes)
     message = MobilePrefixAdvertisement(identifier=solicitation.identifier, options=options)
-    is_at_home = received.source == home_address
-    envelope = Envelope(
-        source=policy.address,
-        destination=received.source,
-        routing_header_home_address=None if is_at_home else home_address,
-    )
-    return Send(message=message, envelope=envelope)
+    return Send(message=message, envelope=answer_to(received, policy.address))
 
 
 def _information(prefix: HomePrefix, policy: HomeAgentPolicy, now: float) -> PrefixInformation:

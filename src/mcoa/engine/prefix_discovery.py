@@ -3,7 +3,8 @@
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
-from mcoa.engine.actions import Action, Envelope, Report, Send
+from mcoa.engine.actions import Action, Report, Send
+from mcoa.engine.ways import to_agent
 from mcoa.wire.icmpv6_mobility import MobilePrefixAdvertisement, MobilePrefixSolicitation
 from mcoa.wire.neighbor_discovery import PrefixInformation
 
@@ -53,13 +54,7 @@ class PrefixDiscovery:
             self._identifier = self._rng.randrange(0x10000)
         self.due_s = now + self._interval_s
         self._interval_s = min(2 * self._interval_s, LONGEST_SOLICIT_TIMER_S)
-        is_at_home = source == self._home_address
-        envelope = Envelope(
-            source=source,
-            destination=agent,
-            home_address=None if is_at_home else self._home_address,
-            link=link,
-        )
+        envelope = to_agent(agent, self._home_address, source, link)
         message = MobilePrefixSolicitation(identifier=self._identifier)
         return Send(message=message, envelope=envelope)
 

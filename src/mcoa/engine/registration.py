@@ -11,6 +11,7 @@ from mcoa.binding.cache import Binding
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.flow_verdict import decide_flows
 from mcoa.engine.identifiers import decide_identifiers
+from mcoa.engine.places import Place, plain_place_by_ipv4
 from mcoa.engine.policy import HomeAgentPolicy, MultipleCareOf
 from mcoa.engine.verdict import (
     AnyIdentifier,
@@ -113,14 +114,19 @@ def _decide_plain(
         if not request.held:
             return Verdict(status=BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
         return Verdict(status=_ACCEPTED, bindings=())
-    care_of_address = _plain_care_of_address(request)
-    if not _is_foreign(care_of_address, policy):
-        return Verdict(status=BindingStatus.INVALID_CARE_OF_ADDRESS)
+    if request.port:
+        place = plain_place_by_ipv4(request)
+    else:
+        place = Place(care_of_address=_plain_care_of_address(request))
+        if not _is_foreign(place.care_of_address, policy):
+            return Verdict(status=BindingStatus.INVALID_CARE_OF_ADDRESS)
     binding = Binding(
         bid=None,
-        care_of_address=care_of_address,
+        care_of_address=place.care_of_address,
         expires_at_s=request.now + lifetime_s,
         verified_at_s=request.now,
+        port=place.port,
+        told=place.told,
     )
     return Verdict(status=accepted, lifetime_s=lifetime_s, bindings=(binding,))
 

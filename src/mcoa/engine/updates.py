@@ -1,15 +1,19 @@
 """The mobile node's Binding Update, from what it has to say (RFC 6275 §11.7.1, RFC 5648 §5)."""
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
-from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.actions import Send
 from mcoa.engine.flow_wishes import SAYS_NOTHING, FlowOption, FlowsSaid
 from mcoa.engine.policy import MobileNodePolicy
+from mcoa.engine.ways import to_agent
 from mcoa.engine.wish import Wish
 from mcoa.wire.messages import BindingUpdate
 from mcoa.wire.options import BindingIdentifier, LinkLayerAddress
+from mcoa.wire.options_ipv4 import Ipv4CareOfAddress
 from mcoa.wire.registry import UpdateFlag
+
+Option = BindingIdentifier | LinkLayerAddress | Ipv4CareOfAddress | FlowOption
 
 _HOME_UPDATE = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
 
@@ -40,8 +44,8 @@ def make_update(
 ) -> Send:
     """Return the message and how it travels.
 
-    From the home link it goes without Home Address option: the home address is its source.
-    Whatever concerns the home link says where the mobile node is found there, because it
+    From an IPv4 address it goes in UDP, and asks for user packets to do so, too (RFC 5555 §3.1.3);
+    that address is told for a NAT to be found. Whatever concerns the home link says where the mobile node is found there, because it
     answers no neighbour's question yet (RFC 5648 §5.6.3).
 
     Args:
@@ -54,10 +58,11 @@ def make_update(
     """
     wish = outstanding.wish
     is_at_home = outstanding.source == policy.home_address
-    options: list[BindingIdentifier | LinkLayerAddress | FlowOption] = [
+    ipv4 = outstanding.source.ipv4_mapped
+    options: list[Option] = [
         BindingIdentifier(
             bid=item.bid,
-            care_of_address=item.care_of_address,
+            care_of_address=item.care_of_address and _as_told(item.care_of_address),
             home=item.home,
             priority=priority,
         )
@@ -66,16 +71,22 @@ def make_update(
     ]
     if link_layer_address and (is_at_home or wish.names_home):
         options.append(LinkLayerAddress(address=link_layer_address))
+    if ipv4 is not None and any(item.bid is None for item in wish.items):
+        options.append(Ipv4CareOfAddress(address=ipv4))
+    flags = _HOME_UPDATE
+    if wish.overwrites:
+        flags |= UpdateFlag.OVERWRITE
+    if ipv4 is not None:
+        flags |= UpdateFlag.FORCE_UDP
     message = BindingUpdate(
         sequence=outstanding.sequence,
-        flags=_HOME_UPDATE | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0)),
+        flags=flags,
         lifetime_s=outstanding.lifetime_s,
         options=(*options, *flows),
     )
-    envelope = Envelope(
-        source=outstanding.source,
-        destination=outstanding.agent,
-        home_address=None if is_at_home else policy.home_address,
-        link=link,
-    )
+    envelope = to_agent(outstanding.agent, policy.home_address, outstanding.source, link)
     return Send(message=message, envelope=envelope)
+
+
+def _as_told(address: IPv6Address) -> IPv4Address | IPv6Address:
+    return address.ipv4_mapped or address

@@ -39,6 +39,9 @@ class Request:
     """An update, seen with what its packet said and what the cache holds.
 
     Attributes:
+        source: an address on the home link, a care-of address, or the IPv4-mapped one that the
+            update came from in UDP.
+        port: of that UDP; 0 for an update over IPv6.
         may_defend: a mobile node on the home link may defend its home address itself.
     """
 
@@ -47,6 +50,7 @@ class Request:
     home_address: IPv6Address
     entry: CacheEntry | None
     now: float
+    port: int = 0
     may_defend: bool = False
 
     @property
@@ -82,11 +86,12 @@ class Request:
         """True when nothing is to be forwarded to the home link any more (RFC 5648 §5.6.5).
 
         No update with lifetime zero says so: it names what it deletes. Nor does one that
-        comes from the home link.
+        comes from the home link, or one from an IPv4 address, which may name nothing else.
         """
         return (
             not self.is_deregistration
             and self.source != self.home_address
+            and not self.port
             and not any(_is_home(identifier) for identifier in self.update.identifiers)
         )
 

@@ -23,11 +23,13 @@ class Item:
 
     Attributes:
         home: it binds the home link (RFC 5648 §5.6.3).
+        goes_alone: it is of an IPv4 address, and has to come from there (RFC 5648 §8.1).
     """
 
     bid: int | None
     care_of_address: IPv6Address | None
     home: bool = False
+    goes_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,13 @@ class Wish:
     @property
     def binds_abroad_alone(self) -> bool:
         """True when it tells the agent that the home link has been left (RFC 5648 §5.6.5)."""
-        return bool(self.items) and not self.deregisters and not self.names_home
+        says_so = bool(self.items) and not self.deregisters and not self.goes_alone
+        return says_so and not self.names_home
+
+    @property
+    def goes_alone(self) -> bool:
+        """True when it binds an IPv4 address."""
+        return any(item.goes_alone for item in self.items)
 
 
 def next_wish(
@@ -87,9 +95,10 @@ def next_wish(
     What is not about addresses (`has_more_to_say`) goes with a refresh of all that can be.
 
     First comes the first address of each link: an agent takes so many bindings and no more,
-    and a link with a dozen prefixes must not use up the share of all others.
+    and a link with a dozen prefixes must not use up the share of all others. IPv4 addresses
+    come last, each in an update of its own: first those that were not tried in vain.
     """
-    entries = sorted(registrations, key=lambda entry: entry.slot)
+    entries = sorted(registrations, key=lambda e: (e.goes_alone, e.unanswered, e.slot))
     if not home_is_proven:
         abroad = [entry for entry in entries if not entry.home]
         has_more = afresh or left_home or any(entry.is_due(now) for entry in abroad)
@@ -98,26 +107,33 @@ def next_wish(
     due = [entry for entry in entries if entry.is_due(now)]
     leftover = [entry for entry in entries if entry.is_leftover(now)]
     speakable = [e for e in entries if e.wanted is not None and now >= e.quiet_until_s]
-    if afresh or (bulk and speakable and leftover and (due or left_home)):
+    together = [e for e in speakable if not e.goes_alone]
+    is_bulk = bulk and bool(speakable) and len(together) == len(speakable)
+    if afresh or (is_bulk and leftover and (due or left_home)):
         chosen = _some(speakable, bulk=bulk)
         return _registration(chosen, overwrites=True) if chosen else None
-    if left_home and speakable:
+    if left_home and together:
         # Any care-of address ends the home binding, if one at a time is all that is taken.
-        return _registration(_some(due or speakable, bulk=bulk))
+        abroad = [entry for entry in due if not entry.goes_alone]
+        return _registration(_some(abroad or together, bulk=bulk))
     if leftover:
         items = tuple(Item(bid=e.bid, care_of_address=None) for e in _some(leftover, bulk=bulk))
         return Wish(items=items, deregisters=True)
     if not due and not (has_more_to_say and speakable):
         return None
     ahead_s = inf if has_more_to_say else company_s
+    if due and due[0].goes_alone:
+        return _registration(due[:1])
     company = [e for e in speakable if not e.is_due(now) and e.is_due(now, ahead_s=ahead_s)]
     chosen = _some(due + company, bulk=bulk)
-    home = [e for e in speakable if bulk and e.home and e.is_usable and e not in chosen]
+    home = [e for e in together if bulk and e.home and e.is_usable and e not in chosen]
     return _registration(_some(home + chosen, bulk=bulk))
 
 
 def _some(entries: list[Registration], *, bulk: bool) -> list[Registration]:
-    return entries[: _MOST_ITEMS if bulk else 1]
+    """Return as many as an update may speak of; who goes alone comes behind the others."""
+    together = [entry for entry in entries if not entry.goes_alone]
+    return together[:_MOST_ITEMS] if bulk and together else entries[:1]
 
 
 def _registration(entries: list[Registration], *, overwrites: bool = False) -> Wish:
@@ -125,5 +141,11 @@ def _registration(entries: list[Registration], *, overwrites: bool = False) -> W
     for entry in entries:
         is_known = entry.is_usable and not entry.doubtful and not overwrites
         address = None if is_known else entry.wanted
-        items.append(Item(bid=entry.bid, care_of_address=address, home=entry.home))
+        item = Item(
+            bid=entry.bid,
+            care_of_address=address,
+            home=entry.home,
+            goes_alone=entry.goes_alone,
+        )
+        items.append(item)
     return Wish(items=tuple(items), overwrites=overwrites and entries[0].bid is not None)

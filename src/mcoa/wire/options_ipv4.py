@@ -93,13 +93,14 @@ class NatDetection:
 
     Attributes:
         force_udp: the F flag, UDP encapsulation even without a NAT.
-        refresh_time_s: the longest silence the NAT may see; 0 says nothing, NO_KEEPALIVE that
-            none is needed.
+        refresh_time_s: the longest silence the NAT may see; 0 stands for USUAL_S, NO_KEEPALIVE
+            says that there is no NAT.
     """
 
     TYPE: ClassVar = OptionType.NAT_DETECTION
     ALIGNMENT: ClassVar[Alignment] = (4, 0)
     NO_KEEPALIVE: ClassVar = 0xFFFF_FFFF
+    USUAL_S: ClassVar = 110  # NATKATIMEOUT of RFC 5555 §9
 
     force_udp: bool = False
     refresh_time_s: int = 0
