@@ -197,6 +197,12 @@ def _last_status(entry: Entry) -> str:
     return str(phrase or ("" if status is None else status))
 
 
+def _care_of_address(entry: Entry) -> str:
+    address, port = entry.get("care_of_address"), entry.get("port")
+    end = str(address or "") + (f":{port}" if port else "")
+    return f"{end} (NAT)" if entry.get("nat") else end
+
+
 def _loss(entry: Entry) -> str:
     loss = entry.get("loss")
     return f"{loss:.0%}" if loss else ""
@@ -228,7 +234,7 @@ _FLOW_COLUMNS: tuple[Column, ...] = (
 _BINDING_COLUMNS: tuple[Column, ...] = (
     ("BID", _text("bid")),
     ("LINK", _text("link")),
-    ("CARE-OF ADDRESS", _text("care_of_address")),
+    ("CARE-OF ADDRESS", _care_of_address),
     ("STATE", _text("state")),
     ("EXPIRES IN", _duration("remaining_lifetime_s")),
     ("LAST STATUS", _last_status),

@@ -5,8 +5,10 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from mcoa.binding.cache import Binding
+from mcoa.dataplane.datagrams import UDP_OVERHEAD
 from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.home_agent import HomeAgentForwarder
+from mcoa.dataplane.packet import TUNNEL_OVERHEAD
 from mcoa.dataplane.path import Path
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.runtime.data_plane import DataPlane
@@ -15,6 +17,12 @@ from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.log import Level
 
 _USUAL_MTU: Final = 1500
+
+
+def written(binding: Binding) -> str:
+    """Return where a binding leads, as a log has it."""
+    address = binding.care_of_address
+    return f"{address.ipv4_mapped}:{binding.port}" if binding.port else str(address)
 
 
 class AgentPaths:
@@ -56,7 +64,7 @@ class AgentPaths:
             "bindings-changed",
             level=Level.INFO,
             home_address=home_address,
-            bindings=" ".join(f"{b.bid or '-'}:{b.care_of_address}" for b in bindings),
+            bindings=" ".join(f"{b.bid or '-'}:{written(b)}" for b in bindings),
         )
 
     def returned(self, home_address: bytes, now: float) -> None:
@@ -103,6 +111,8 @@ class AgentPaths:
                 home=binding.home,
                 link_layer_address=mac if binding.home else b"",
                 device=link.index if binding.home else 0,
+                overhead=UDP_OVERHEAD if binding.port else TUNNEL_OVERHEAD,
+                port=binding.port,
             )
             for binding in bindings
         )

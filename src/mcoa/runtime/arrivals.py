@@ -1,15 +1,17 @@
 """What comes in at a mobile node, told apart: for the engine, the forwarder, or the correspondent.
 
-Three entrances: tunnel sockets, the capture below the kernel, and ICMPv6.
+Four entrances: tunnel sockets, those of UDP over IPv4, the capture below the kernel, and ICMPv6.
 """
 
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address
 
+from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.direct import has_home_address, without_routing_header
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.packet import BASE_LENGTH, MOBILITY_HEADER, ROUTING
-from mcoa.engine.actions import Discovery, Envelope, Received
+from mcoa.dataplane.trains import Train, couple
+from mcoa.engine.actions import Discovery, Envelope, Received, UdpEnd
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
 from mcoa.runtime.driver import Driver
@@ -17,6 +19,7 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
 from mcoa.runtime.signalling import SignallingError, parse_signalling
 from mcoa.runtime.sockets import IcmpPacket, TunnelPacket
+from mcoa.runtime.udp_socket import ENCAPSULATION_PORT, Datagrams
 from mcoa.wire.icmpv6 import decode_icmpv6
 from mcoa.wire.reader import ParseError
 from mcoa.wire.registry import Icmpv6Type
@@ -42,6 +45,7 @@ class Arrivals:
 
     Attributes:
         home_agent: sixteen octets; to be kept up to date by the owner, as is `bids`.
+        home_agent_ipv4: IPv4-mapped; empty for an agent that has none.
         bids: of the paths, by care-of address.
     """
 
@@ -56,6 +60,7 @@ class Arrivals:
         events: Events,
     ) -> None:
         self.home_agent = b""
+        self.home_agent_ipv4 = b""
         self.bids: Mapping[bytes, int] = {}
         self._engine = engine
         self._driver = driver
@@ -77,6 +82,25 @@ class Arrivals:
                 # To a former care-of address it may have been on its way when that was replaced.
                 bid = bids.get(destination, _NO_PATH)
                 take(source, bid, inner, traffic_class, now, number)
+
+    def from_datagrams(self, care_of_address: bytes, arrivals: list[Datagrams]) -> None:
+        """Take what came in UDP over IPv4 to a care-of address (RFC 5555 §4.4)."""
+        now, agent = self._driver.now, self.home_agent
+        forwarder, bid = self._forwarder, self.bids.get(care_of_address, _NO_PATH)
+        for segments, source, port, traffic_class in arrivals:
+            if source != self.home_agent_ipv4 or port != ENCAPSULATION_PORT:
+                forwarder.drops.report(DropReason.NOT_FROM_HOME_AGENT, source, bytes(16), now)
+                continue
+            for each in couple(segments):
+                if isinstance(each, Train):
+                    forwarder.train_from_tunnel(agent, bid, each, traffic_class, now)
+                elif each[_PROTOCOL] == _MOBILITY:
+                    end = UdpEnd(address=IPv6Address(care_of_address))
+                    self._signalling(each, tunnelled=True, udp=end)
+                elif self._correspondent is not None and has_home_address(each):
+                    self._correspondent.take(each)
+                else:
+                    forwarder.from_tunnel(agent, bid, each, traffic_class, now)
 
     def from_capture(self, packets: list[bytes]) -> None:
         """Take packets with a header of mobility, as they were on the wire."""
@@ -136,9 +160,11 @@ class Arrivals:
             envelope = Envelope(source=packet.source, destination=packet.destination)
             self._received(Received(message=message, envelope=envelope))
 
-    def _signalling(self, packet: bytes, *, tunnelled: bool = False) -> None:
+    def _signalling(
+        self, packet: bytes, *, tunnelled: bool = False, udp: UdpEnd | None = None
+    ) -> None:
         try:
-            received = parse_signalling(packet, tunnelled=tunnelled)
+            received = parse_signalling(packet, tunnelled=tunnelled, udp=udp)
         except SignallingError as error:
             self._events.no_message(str(error), packet[8:24])
             return

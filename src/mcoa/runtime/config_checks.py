@@ -147,6 +147,12 @@ def _check_mobile_node(document: Table) -> Iterator[Finding]:
             message=f"home_agent: {home_address} is also the home address of this node",
             hint="write the service address of the home agent, `address` in its file",
         )
+    if "home_agent_ipv4" in table and "home_agent" not in table:
+        yield Finding(
+            path=("mobile-node", "home_agent_ipv4"),
+            message="home_agent_ipv4: whose address it is stands in home_agent, which is missing",
+            hint="write the service address of that agent: home_agent",
+        )
     links = document.get("link")
     if not isinstance(links, list):
         return
@@ -160,6 +166,12 @@ def _check_mobile_node(document: Table) -> Iterator[Finding]:
     for index, link in enumerate(tables):
         path: Path = ("link", index, "interface")
         yield from _check_not_the_device(document, path, link.get("interface"))
+        if link.get("family") == "ipv4" and "home_agent_ipv4" not in table:
+            yield Finding(
+                path=("link", index, "family"),
+                message='family: nothing goes over "ipv4" to an agent without such an address',
+                hint="write home_agent_ipv4 in [mobile-node]",
+            )
     for key, noun in (("name", "name"), ("interface", "interface"), ("bid", "BID")):
         yield from _check_repeats(tables, key, noun)
     yield from _check_rules(document, [link.get("name") for link in tables])

@@ -10,6 +10,7 @@ from mcoa.runtime.config_rules import AgentRuleTables, RuleTables
 from mcoa.runtime.config_values import (
     Address,
     Addresses,
+    AgentIpv4Address,
     AnyPrefixes,
     AtHomeChoice,
     BackEndChoice,
@@ -20,6 +21,7 @@ from mcoa.runtime.config_values import (
     CorrespondentSecurity,
     Device,
     Directory,
+    FamilyChoice,
     Flag,
     Interface,
     Interfaces,
@@ -56,6 +58,7 @@ class HomeAgentSettings(_Table):
         flow_bindings: send flows where mobile nodes want them (RFC 6089).
         probe_interval_s: between two probes of a path that has traffic; 0 for no probes.
         probe_multiplier: answers in a row that are missed before a path is down.
+        ipv4_address: where mobile nodes send from IPv4 networks; None for IPv6 alone.
     """
 
     address: Address
@@ -67,6 +70,7 @@ class HomeAgentSettings(_Table):
     max_lifetime_s: Lifetime = Field(default=600, alias="max_lifetime")
     duplicate_address_detection: Flag = True
     mobile_nodes: Addresses | None = None
+    ipv4_address: AgentIpv4Address | None = None
     simultaneous_home: Flag = True
     only_router: Flag = False
     advertise: Flag = False
@@ -82,6 +86,7 @@ class MobileNodeSettings(_Table):
 
     Attributes:
         home_agent: None to have one found (RFC 6275 §11.4.1).
+        home_agent_ipv4: its IPv4 address; None for one that has none.
         other_home_agents: tried in this order when `home_agent` does not do.
         home_prefix: of the home link; None for the /64 of the home address.
         at_home: the links to use while one of them is the home link.
@@ -95,6 +100,7 @@ class MobileNodeSettings(_Table):
 
     home_address: Address
     home_agent: Address | None = None
+    home_agent_ipv4: AgentIpv4Address | None = None
     other_home_agents: Addresses = ()
     home_prefix: Prefix | None = None
     at_home: AtHomeChoice = AtHome.BOTH
@@ -132,6 +138,7 @@ class LinkSettings(_Table):
         weight: usual Mbit/s; only its ratio to the other links counts.
         mtu: octets; None for that of the interface.
         home: it may be the home link now and then, and is looked at for that.
+        family: of its care-of addresses.
     """
 
     name: Name
@@ -140,6 +147,7 @@ class LinkSettings(_Table):
     weight: Weight = 10.0
     mtu: LinkMtu | None = None
     home: Flag = True
+    family: FamilyChoice = "auto"
 
 
 class _Node(_Table):

@@ -28,6 +28,7 @@ SECURITY_MEANS = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _LONGEST_DEVICE = 12
 _ADDRESS_HINT = 'write an IPv6 address, such as "2001:db8:1::100"'
+_IPV4_HINT = 'write an IPv4 address between quotes, such as "192.0.2.1"'
 _PREFIX_HINT = 'write an IPv6 prefix, such as "2001:db8:1::/64"'
 
 
@@ -106,8 +107,28 @@ def _not_an_address(text: str) -> PydanticCustomError:
         IPv4Address(text)
     except AddressValueError:
         return refusal(f"{as_written(text)} is not an IPv6 address", _ADDRESS_HINT)
-    message = f"{text} is an IPv4 address, which this version does not support here"
+    message = f"{text} is an IPv4 address, which has no place here"
     return refusal(message, _ADDRESS_HINT)
+
+
+def _ipv4_address(value: object) -> IPv4Address:
+    text = quoted_text(value, _IPV4_HINT)
+    try:
+        address = IPv4Address(text)
+    except AddressValueError:
+        raise refusal(f"{as_written(value)} is not an IPv4 address", _IPV4_HINT) from None
+    if not is_unicast_routable(address):
+        hint = "write a unicast address that other networks reach"
+        raise refusal(f"{address} cannot be reached over a network", hint)
+    return address
+
+
+def _family(value: object) -> str:
+    hint = 'write "auto", "ipv6" or "ipv4"'
+    text = quoted_text(value, hint)
+    if text not in get_args(Family):
+        raise refusal(f"{as_written(value)} is none of the choices", hint)
+    return text
 
 
 def _prefix(value: object) -> IPv6Network:
@@ -270,6 +291,11 @@ Name = Annotated[str, BeforeValidator(_name)]
 Interface = Annotated[str, BeforeValidator(_interface)]
 Device = Annotated[str, BeforeValidator(_device)]
 Address = Annotated[IPv6Address, BeforeValidator(_address)]
+AgentIpv4Address = Annotated[IPv4Address, BeforeValidator(_ipv4_address)]
+Family = Literal["auto", "ipv6", "ipv4"]
+"""Of care-of addresses: IPv6 where there is one, else IPv4; or one of the two alone."""
+
+FamilyChoice = Annotated[Family, BeforeValidator(_family)]
 Prefix = Annotated[IPv6Network, BeforeValidator(_prefix)]
 Directory = Annotated[Path, BeforeValidator(_directory)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

@@ -8,7 +8,7 @@ route.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from random import SystemRandom
 from time import time
 
@@ -16,6 +16,7 @@ from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.path import Path
+from mcoa.dataplane.trains import Train
 from mcoa.engine.actions import (
     Action,
     AgentChanged,
@@ -26,15 +27,17 @@ from mcoa.engine.actions import (
     Remember,
     Report,
     Send,
+    UdpEnd,
 )
-from mcoa.engine.addresses import home_agents_anycast
+from mcoa.engine.addresses import home_agents_anycast, ipv4_mapped
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.refresh import Refresher
 from mcoa.runtime.agent_commands import AgentCommands
+from mcoa.runtime.agent_datagrams import AgentDatagrams, Enveloped
 from mcoa.runtime.agent_paths import AgentPaths
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.control import Command
-from mcoa.runtime.data_plane import DataPlane
+from mcoa.runtime.data_plane import USER_SPACE, DataPlane
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -58,6 +61,7 @@ from mcoa.runtime.router_advertisements import Heard
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
 from mcoa.runtime.status import Status
 from mcoa.runtime.store import Store
+from mcoa.runtime.sysctl import ipv4_device_setting
 from mcoa.runtime.undo import Journal
 from mcoa.wire.icmpv6_mobility import HomeAgentAddressDiscoveryReply
 from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
@@ -84,6 +88,7 @@ class HomeAgentService:
         end: End,
     ) -> None:
         self._end = end
+        self._journal = journal
         self._configuration = configuration
         self._events = Events(log)
         self._loop = asyncio.get_running_loop()
@@ -122,12 +127,15 @@ class HomeAgentService:
             report=self._events.drop,
             rng=rng,
         )
+        ipv4 = configuration.home_agent.ipv4_address
         self._data_plane = DataPlane.open(
             configuration.dataplane,
             self._forwarder.table,
             self._tun,
             shapes=HomeAgentShapes(
-                configuration.home_agent.address.packed, lambda: self._home_link.state.mac
+                configuration.home_agent.address.packed,
+                lambda: self._home_link.state.mac,
+                ipv4=b"" if ipv4 is None else ipv4_mapped(ipv4).packed,
             ),
             sizes=SIZES,
             netlink=netlink,
@@ -160,10 +168,11 @@ class HomeAgentService:
         )
         self._refresher = Refresher(self.engine)
         self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
-        self._inbox: list[bytes] = []
+        self._inbox: list[tuple[bytes, UdpEnd | None]] = []
         self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now
-        self._outbox: Outbox[bytes | Framed] = Outbox(
+        self._datagrams = None if ipv4 is None else self._open_datagrams(ipv4)
+        self._outbox: Outbox[bytes | Framed | Enveloped] = Outbox(
             commit=self._store.commit,
             record=self._record,
             send=self._send,
@@ -195,7 +204,12 @@ class HomeAgentService:
         restored = sum(bool(entry.bindings) for entry in self.engine.cache)
         self._events.log.info("bindings-restored", home_addresses=restored)
         self._driver.run(actions)
-        self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+        if self._datagrams is None:
+            self._undeliver = deliver(self._tun, self._packets, self._device_lost)
+        else:
+            self._datagrams.start(self._device_lost)
+            source = self._tun.as_trains()
+            self._undeliver = deliver(source, self._arrivals, self._device_lost)
         self._origins.start(self._packets, self._device_lost)
         with suppress(OSError):  # one that is not there yet comes in by the device
             self._data_plane.attach_likely(self._home_link.interface)
@@ -212,6 +226,8 @@ class HomeAgentService:
         """Let go of everything."""
         self._undeliver()
         self._origins.close()
+        if self._datagrams is not None:
+            self._datagrams.close()
         self._probes.close()
         self._data_plane.close()
         self._driver.close()
@@ -263,18 +279,54 @@ class HomeAgentService:
             self._signalling(now)
         self._outbox.flush()
 
+    def _arrivals(self, arrivals: list[bytes | Train]) -> None:
+        """Take what came out of the device, some of it in trains."""
+        singles: list[bytes] = []
+        for each in arrivals:
+            if isinstance(each, Train):
+                self._packets(singles)  # what came first must not be overtaken
+                singles = []
+                self._forwarder.train_from_device(each, self._driver.now)
+            else:
+                singles.append(each)
+        self._packets(singles)
+
+    def _open_datagrams(self, address: IPv4Address) -> AgentDatagrams:
+        """Serve mobile nodes in IPv4 networks, with trains where the daemon carries packets."""
+        is_alone = self._data_plane.name == USER_SPACE
+        if is_alone:
+            self._tun.couple()
+            self._forwarder.write_train = self._tun.send_train
+        else:
+            # The fast path's look-ups of routes are those of forwarded packets.
+            setting = ipv4_device_setting(self._tun.name, "forwarding")
+            self._journal.change_setting(setting, "1")
+        return AgentDatagrams(
+            address,
+            self._configuration.home_agent.address.packed,
+            self._forwarder,
+            signalling=self._told_in_datagrams,
+            now=lambda: self._driver.now,
+            joined=is_alone,
+        )
+
+    def _told_in_datagrams(self, messages: list[tuple[bytes, UdpEnd]]) -> None:
+        self._inbox += messages
+        self._signalling(self._driver.now)
+        self._outbox.flush()
+
     def _take(self, packet: bytes) -> None:
-        self._inbox.append(packet)
+        self._inbox.append((packet, None))
 
     def _signalling(self, now: float) -> None:
         inbox, self._inbox = self._inbox, []
         actions: list[Action] = []
-        for packet in inbox:
+        for packet, end in inbox:
             try:
-                received = parse_signalling(packet)
+                received = parse_signalling(packet, udp=end)
             except SignallingError as error:
                 self._events.no_message(str(error), packet[8:24])
-                if error.answer is not None and self._complaints.allows(now):
+                if error.answer is not None and end is None and self._complaints.allows(now):
                     self._tun.send(error.answer)
                 if error.claim is not None:
                     actions += self.engine.claimed(*error.claim)
@@ -306,8 +358,13 @@ class HomeAgentService:
         is_to_anybody = isinstance(send.message, (BindingError, HomeAgentAddressDiscoveryReply))
         if is_to_anybody and not self._complaints.allows(self._driver.now):
             return
-        packet, to = emit_signalling(send), send.envelope.link_layer_address
-        self._outbox.post(Framed(packet=packet, to=to) if to else packet)
+        packet, envelope = emit_signalling(send), send.envelope
+        if envelope.udp is not None:
+            self._outbox.post(Enveloped(packet=packet, to=envelope.udp))
+        elif envelope.link_layer_address:
+            self._outbox.post(Framed(packet=packet, to=envelope.link_layer_address))
+        else:
+            self._outbox.post(packet)
 
     def _origin_refused(self, interface: str, error: OSError) -> None:
         self._events.log.warning(
@@ -318,9 +375,12 @@ class HomeAgentService:
         too_big = self._frames.send(packet, path.link_layer_address)
         return self._home_link.state.mtu if too_big else 0
 
-    def _send(self, packet: bytes | Framed) -> None:
+    def _send(self, packet: bytes | Framed | Enveloped) -> None:
         if isinstance(packet, Framed):
             self._frames.send(packet.packet, packet.to)
+        elif isinstance(packet, Enveloped):
+            if self._datagrams is not None:
+                self._datagrams.send(packet)
         elif packet[24:40] in self._forwarder.table.bindings:
             self._forwarder.from_device(packet, self._driver.now)
         else:

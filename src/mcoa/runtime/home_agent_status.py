@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.links import LinkState, describe_link
-from mcoa.runtime.status import BindingLine, DeviceStatus, FlowsStatus, LinkStatus, Status
+from mcoa.runtime.status import (
+    BindingLine,
+    DeviceStatus,
+    FlowsStatus,
+    LinkStatus,
+    Status,
+    as_shown,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +71,11 @@ def _line(entry: CacheEntry, binding: Binding, now: float) -> BindingLine:
     return BindingLine(
         home_address=entry.home_address,
         bid=binding.bid,
-        care_of_address=binding.care_of_address,
+        care_of_address=as_shown(binding.care_of_address),
         state="registered",
         remaining_lifetime_s=max(0.0, binding.expires_at_s - now),
         priority=binding.priority or None,
         home=binding.home,
+        port=binding.port or None,
+        nat=binding.is_translated,
     )

@@ -5,11 +5,14 @@ and tells of each link whose state has changed.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from mcoa.engine.addresses import is_unicast_routable
+from mcoa.engine.addresses import ipv4_mapped, is_unicast_routable
+from mcoa.runtime.config_values import Family
+from mcoa.runtime.ipv4_addresses import GROUPS as IPV4_GROUPS
+from mcoa.runtime.ipv4_addresses import ask_for_ipv4, concerns_ipv4
 from mcoa.runtime.netlink import Monitor, Netlink
 from mcoa.runtime.netlink_framing import Message, MessageType
 from mcoa.runtime.rtnetlink import (
@@ -73,6 +76,7 @@ class LinkState:
         unreachable: the gateway does not answer, whatever the carrier says.
         mtu: IPv6's, in octets.
         index: the device's number in the kernel.
+        ipv4: addresses by which other networks are reached; none where nobody asked for them.
     """
 
     up: bool = False
@@ -84,6 +88,7 @@ class LinkState:
     mtu: int = 0
     index: int = 0
     mac: bytes = b""
+    ipv4: tuple[IPv4Address, ...] = ()
 
     def without(self, address: IPv6Address) -> "LinkState":
         """Return the state as it would be without an address."""
@@ -100,16 +105,35 @@ class LinkState:
         pairs = zip(self.addresses, ranks, strict=True)
         return tuple(each.address for each, rank in pairs if rank == best)
 
+    @property
+    def leads_out(self) -> bool:
+        """Whether care-of addresses of IPv6 are good for anything."""
+        return self.up and self.default_route and not self.unreachable
+
 
 ABSENT_LINK = LinkState()
 
 
-def describe_link(state: LinkState, *, needs_router: bool = True) -> str:
-    """Return in a word or two how a link is."""
+def care_of_addresses(state: LinkState, family: Family) -> tuple[IPv6Address, ...]:
+    """Return the addresses that a link can be used with now.
+
+    Those of IPv4 serve where there are no others of `family`, as IPv4-mapped ones.
+    """
+    ipv6 = state.care_of_addresses if state.leads_out and family != "ipv4" else ()
+    ipv4 = map(ipv4_mapped, state.ipv4) if state.up and family != "ipv6" else ()
+    return ipv6 or tuple(ipv4)
+
+
+def describe_link(
+    state: LinkState, *, needs_router: bool = True, family: Family = "auto"
+) -> str:
+    """Return in a word or two how a link is, that is to have care-of addresses of a family."""
     if not state.index:
         return "missing"
     if not state.up:
         return "no carrier"
+    if state.ipv4 or family == "ipv4":
+        return "up" if state.ipv4 else "no IPv4"
     if needs_router and not state.default_route:
         return "no router"
     if needs_router and state.unreachable:
@@ -141,16 +165,22 @@ class _Device:
 
 
 class LinkTable:
-    """All devices as announced; the announcements may repeat and overtake a full dump."""
+    """All devices as announced; the announcements may repeat and overtake a full dump.
+
+    Attributes:
+        ipv4: addresses by device; to be kept up to date by the owner.
+    """
 
     def __init__(self) -> None:
         self._devices: dict[int, _Device] = {}
+        self.ipv4: Mapping[int, tuple[IPv4Address, ...]] = {}
 
-    def state(self, interface: str) -> LinkState:
-        """Return the state of the device of that name."""
-        for device in self._devices.values():
+    def state(self, interface: str, *, ipv4: bool = False) -> LinkState:
+        """Return the state of the device of that name; its IPv4 addresses where they count."""
+        for index, device in self._devices.items():
             if device.link.name == interface:
-                return _state(device)
+                state = _state(device)
+                return replace(state, ipv4=self.ipv4.get(index, ())) if ipv4 else state
         return ABSENT_LINK
 
     def reload(
@@ -276,6 +306,7 @@ class LinkWatcher:
             be it by another program, or announcements were lost: time to converge on what is
             wanted. An address that came back and went again makes no other state.
         buffer_octets: how much may be announced while the loop is busy.
+        ipv4: the links whose IPv4 addresses count.
     """
 
     def __init__(
@@ -287,14 +318,17 @@ class LinkWatcher:
         groups: Iterable[str] = UPLINK_GROUPS,
         disturbed: Callable[[], None] | None = None,
         buffer_octets: int = 1 << 20,
+        ipv4: Collection[str] = (),
     ) -> None:
+        self._ipv4 = frozenset(ipv4)
         self._interfaces = dict(interfaces)
         self._changed = changed
         self._netlink = netlink
         self._disturbed = disturbed
         self._table = LinkTable()
         self._states: dict[str, LinkState] = {}
-        self._monitor = Monitor(groups, buffer_octets=buffer_octets)
+        more = IPV4_GROUPS if self._ipv4 else ()
+        self._monitor = Monitor((*groups, *more), buffer_octets=buffer_octets)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -320,6 +354,8 @@ class LinkWatcher:
         if messages is None:
             self._reload()
         else:
+            if self._ipv4 and any(map(concerns_ipv4, messages)):
+                self._table.ipv4 = ask_for_ipv4(self._netlink)
             for message in messages:
                 self._table.apply(message)
                 # A link that went and came back while the loop was busy did go: the kernel
@@ -337,10 +373,12 @@ class LinkWatcher:
             self._netlink.routes(table=MAIN_TABLE),
             self._netlink.neighbours(),
         )
+        if self._ipv4:
+            self._table.ipv4 = ask_for_ipv4(self._netlink)
 
     def _tell(self) -> None:
         for link, interface in self._interfaces.items():
-            state = self._table.state(interface)
+            state = self._table.state(interface, ipv4=link in self._ipv4)
             if self._states.get(link) != state:
                 self._states[link] = state
                 self._changed(link, state)

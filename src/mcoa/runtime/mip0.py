@@ -116,7 +116,7 @@ class Tun:
         return packets
 
     def couple(self) -> None:
-        """Let trains come out of the device, for receive_trains() from now on."""
+        """Let trains come out of the device, for as_trains() from now on."""
         fcntl.ioctl(self._descriptor, _TUNSETOFFLOAD, OFFLOADS)
 
     def receive_trains(self) -> list[bytes | Train]:
@@ -133,6 +133,10 @@ class Tun:
             if not arrivals:
                 raise
         return arrivals
+
+    def as_trains(self) -> "TrainSource":
+        """Return the device as a source of packets and trains, after couple()."""
+        return TrainSource(self)
 
     def send(self, packet: bytes) -> bool:
         """Hand the kernel a packet as if it had come in by the device.
@@ -164,6 +168,14 @@ class Tun:
             self.unwritten += 1
             return False
         return True
+
+
+class TrainSource:
+    """A device as a source of packets and trains."""
+
+    def __init__(self, tun: Tun) -> None:
+        self.fileno = tun.fileno
+        self.receive = tun.receive_trains
 
 
 def _attach(descriptor: int, request: bytes, name: str) -> None:

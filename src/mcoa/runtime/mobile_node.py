@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from random import SystemRandom
 
 from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
 from mcoa.dataplane.path import Path
+from mcoa.dataplane.trains import Segments, Train, uncouple
 from mcoa.engine.actions import (
     Action,
     AgentChanged,
@@ -27,6 +28,7 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
+from mcoa.engine.addresses import ipv4_mapped
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.arrivals import ICMPV6_TYPES, Arrivals
@@ -39,7 +41,7 @@ from mcoa.runtime.correspondent_role import (
     AtHomeAddress,
     CorrespondentRole,
 )
-from mcoa.runtime.data_plane import DataPlane
+from mcoa.runtime.data_plane import USER_SPACE, DataPlane
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -48,7 +50,7 @@ from mcoa.runtime.fast_path.shapes import MobileNodeShapes
 from mcoa.runtime.flow_commands import FlowCommands
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.link_switch import LinkSwitch
-from mcoa.runtime.links import LinkState, LinkWatcher
+from mcoa.runtime.links import LinkState, LinkWatcher, care_of_addresses
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.mobile_node_status import MobileNodeView
@@ -71,6 +73,8 @@ from mcoa.runtime.status import (
 )
 from mcoa.runtime.steering import Steering
 from mcoa.runtime.traffic_control import Match
+from mcoa.runtime.udp_socket import ENCAPSULATION_PORT
+from mcoa.runtime.udp_socket import Endpoint as UdpEndpoint
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
 
@@ -156,6 +160,7 @@ class MobileNodeService:
             events=self._events,
         )
         self._arrivals.home_agent = self._agent_octets
+        self._agent_ipv4_at = self._reach_agent_by_ipv4(settings.home_agent_ipv4)
         self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
         self._journal = journal
         network = self.engine.policy.home_network
@@ -212,6 +217,7 @@ class MobileNodeService:
             self._link_changed,
             netlink=netlink,
             disturbed=self._steering.converge,
+            ipv4=[link.name for link in configuration.links if self._has_ipv4(link)],
         )
         # Others may take the home address off the device, or switch it off.
         self._device_watcher = LinkWatcher(
@@ -227,7 +233,9 @@ class MobileNodeService:
     async def start(self) -> None:
         """Take the traffic of this machine, and register what links there are."""
         self._undeliver = [
-            deliver(self._tun, self._from_device, self._device_lost),
+            deliver(self._tun.as_trains(), self._trains_from_device, self._device_lost)
+            if self._is_coupled
+            else deliver(self._tun, self._from_device, self._device_lost),
             deliver(self._capture, self._arrivals.from_capture, self._device_lost),
             deliver(self._icmp, self._arrivals.icmp_messages, self._device_lost),
         ]
@@ -290,14 +298,39 @@ class MobileNodeService:
     # Links.
 
     def _uplink(self, link: LinkSettings) -> Uplink:
-        return Uplink(link.interface, take=self._arrivals.from_tunnel, failed=self._uplink_lost)
+        return Uplink(
+            link.interface,
+            take=self._arrivals.from_tunnel,
+            take_datagrams=self._arrivals.from_datagrams,
+            failed=self._uplink_lost,
+            joined=self._is_coupled,
+        )
+
+    def _has_ipv4(self, link: LinkSettings) -> bool:
+        """Tell whether a link may be used with IPv4 addresses."""
+        return self._agent_ipv4_at is not None and link.family != "ipv6"
+
+    def _reach_agent_by_ipv4(self, address: IPv4Address | None) -> UdpEndpoint | None:
+        """Send to an agent in UDP over IPv4, with trains where the daemon carries packets."""
+        self._is_coupled = address is not None and self._data_plane.name == USER_SPACE
+        if address is None:
+            return None
+        mapped, forwarder = ipv4_mapped(address).packed, self._forwarder
+        self._arrivals.home_agent_ipv4 = self._shapes.home_agent_ipv4 = mapped
+        forwarder.datagrams.emit = self._send_datagram
+        forwarder.datagrams.emit_segments = self._send_datagrams
+        if self._is_coupled:
+            self._tun.couple()
+            forwarder.write_train = self._tun.send_train
+        return str(address), ENCAPSULATION_PORT
 
     def _link_changed(self, name: str, state: LinkState) -> None:
         before = self._states.get(name)
         self._states[name] = state
         uplink = self._uplinks[name]
         if state.index and (before is None or before.index != state.index):
-            prepare_uplink(uplink.interface, self._journal)
+            ipv4 = self._has_ipv4(self._links[name])
+            prepare_uplink(uplink.interface, self._journal, ipv4=ipv4)
         if self._links[name].home:
             self._at_home.prepare(uplink.interface, state)
         self._solicitor.link_changed(uplink.interface, state)
@@ -307,10 +340,9 @@ class MobileNodeService:
     def _offer(self, name: str, state: LinkState) -> None:
         """Tell the engine what care-of addresses a link has; the home link has none."""
         uplink = self._uplinks[name]
-        usable = state.up and state.default_route and not state.unreachable
-        usable &= name != self.engine.home_link and not self._switch.is_withdrawn(name)
-        addresses = state.care_of_addresses if usable else ()
-        if addresses and not self._take_up(name, state):
+        usable = name != self.engine.home_link and not self._switch.is_withdrawn(name)
+        addresses = care_of_addresses(state, self._links[name].family) if usable else ()
+        if addresses and not self._take_up(name, addresses, state):
             addresses = ()
         actions = self.engine.links_changed(name, addresses, self._driver.now)
         self._driver.run(actions)
@@ -325,7 +357,7 @@ class MobileNodeService:
             level=Level.INFO,
             link=name,
             up=state.up,
-            addresses=" ".join(map(str, addresses)) or None,
+            addresses=" ".join(str(a.ipv4_mapped or a) for a in addresses) or None,
         )
 
     def _settle_link(self, link: str) -> None:
@@ -351,12 +383,12 @@ class MobileNodeService:
         if before is not None and before.link != link:
             self._offer(before.link, self._states[before.link])
 
-    def _take_up(self, name: str, state: LinkState) -> bool:
+    def _take_up(self, name: str, addresses: tuple[IPv6Address, ...], state: LinkState) -> bool:
         """Begin to use a link; False when it has gone since, as an announcement will tell."""
         self._steering.converge()
         uplink = self._uplinks[name]
         try:
-            uplink.use(state.care_of_addresses, self._steering.mtu(name, state))
+            uplink.use(addresses, self._steering.mtu(name, state))
             self._capture.attach(uplink.interface, state.index)
             self._data_plane.attach(uplink.interface)
         except OSError as error:
@@ -385,8 +417,28 @@ class MobileNodeService:
             else:
                 take(packet, now)
 
+    def _trains_from_device(self, arrivals: list[bytes | Train]) -> None:
+        now, role = self._driver.now, self._correspondent
+        for each in arrivals:
+            if not isinstance(each, Train):
+                self._from_device([each])
+            elif role is not None and role.holds(each.headers):
+                self._from_device(list(uncouple(each).packets()))
+            else:
+                self._forwarder.train_from_device(each, now)
+
     def _now(self) -> float:
         return self._driver.now
+
+    def _send_datagram(self, path: Path, packet: bytes) -> None:
+        if self._agent_ipv4_at is not None:
+            uplink = self._uplinks[path.link]
+            uplink.send_datagram(path.care_of_address, packet, self._agent_ipv4_at)
+
+    def _send_datagrams(self, path: Path, segments: Segments) -> None:
+        if self._agent_ipv4_at is not None:
+            uplink = self._uplinks[path.link]
+            uplink.send_datagrams(path.care_of_address, segments, self._agent_ipv4_at)
 
     def _send_at_home(self, _path: Path, packet: bytes) -> int:
         return self._at_home.send(packet)
@@ -433,13 +485,15 @@ class MobileNodeService:
         envelope = send.envelope
         if envelope.link is None:
             return
-        packet = emit_signalling(send)
-        if envelope.tunnelled:
+        packet, uplink = emit_signalling(send), self._uplinks[envelope.link]
+        if envelope.udp is not None and self._agent_ipv4_at is not None:
+            uplink.send_datagram(envelope.udp.address.packed, packet, self._agent_ipv4_at)
+        elif envelope.tunnelled:
             self._forwarder.into_tunnel(packet, envelope.link, self._driver.now)
         elif envelope.source == self._configuration.mobile_node.home_address:
             self._at_home.send(packet)
         else:
-            self._uplinks[envelope.link].send(packet, endpoint(envelope.destination))
+            uplink.send(packet, endpoint(envelope.destination))
 
     def _change_agent(self, home_agent: IPv6Address) -> None:
         self._agent = home_agent

@@ -11,6 +11,7 @@ from mcoa.binding.update_list import Registration
 from mcoa.dataplane.counters import Snapshot
 from mcoa.dataplane.flows import Flow
 from mcoa.dataplane.liveness import Health, Liveness, Place
+from mcoa.engine.addresses import ipv4_mapped
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
@@ -24,6 +25,7 @@ from mcoa.runtime.status import (
     PeerStatus,
     RuleStatus,
     Status,
+    as_shown,
 )
 
 _NO_AGENT = IPv6Address(0)  # while one is looked for
@@ -91,23 +93,28 @@ class MobileNodeView:
 
     def _binding(self, entry: Registration) -> BindingLine:
         lifetime_s = entry.expires_at_s - self.now
+        address = entry.wanted or entry.held
         return BindingLine(
             home_address=self.configuration.mobile_node.home_address,
             bid=entry.bid,
-            care_of_address=entry.wanted or entry.held,
+            care_of_address=None if address is None else as_shown(address),
             state=entry.state,
             link=entry.link,
             remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
             last_status=None if entry.status is None else int(entry.status),
             last_status_phrase=None if entry.status is None else entry.status.phrase,
             home=entry.home,
+            nat=entry.translated,
         )
 
     def _link(self, link: LinkSettings) -> LinkStatus:
         state = self.states.get(link.name, ABSENT_LINK)
         paths = [path for path in self.snapshot.paths if path.link == link.name]
         bound = [path for path in paths if path.bound]
-        addresses = tuple(each.address for each in state.addresses)
+        addresses = (
+            *(each.address for each in state.addresses),
+            *map(ipv4_mapped, state.ipv4),
+        )
         round_trips = [self.engine.round_trip_s(address) for address in addresses]
         is_home = link.name == self.engine.home_link
         probed = [self.liveness((path.home_address, path.bid)) for path in bound]
@@ -116,9 +123,9 @@ class MobileNodeView:
         return LinkStatus(
             name=link.name,
             interface=link.interface,
-            state=self._word(link.name, state, lives, is_home=is_home),
+            state=self._word(link, state, lives, is_home=is_home),
             bid=bound[0].bid or None if bound else link.bid,
-            addresses=addresses,
+            addresses=tuple(map(as_shown, addresses)),
             weight=link.weight,
             mtu=self.mtus.get(link.name),
             flows=sum(path.active_flows for path in bound),
@@ -153,16 +160,16 @@ class MobileNodeView:
         )
 
     def _word(
-        self, link: str, state: LinkState, lives: list[Liveness], *, is_home: bool
+        self, link: LinkSettings, state: LinkState, lives: list[Liveness], *, is_home: bool
     ) -> str:
-        step = self.steps.get(link)
+        step = self.steps.get(link.name)
         if step is not None:
             return str(step)
         if lives and all(each.health is Health.DOWN for each in lives):
             return "silent"
         if lives and all(each.health is not Health.UP for each in lives):
             return "lossy"
-        return "home" if is_home else describe_link(state)
+        return "home" if is_home else describe_link(state, family=link.family)
 
     def _warnings(self) -> tuple[str, ...]:
         engine = self.engine

@@ -43,8 +43,17 @@ Changeable = Address | Neighbour | Route | Rule
 ABSENT = frozenset({errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO})
 """What the kernel answers when that which should go is not there."""
 
-GROUPS = {"link": 1, "neighbour": 3, "address": 9, "route": 11, "settings": 12, "rule": 19}
-"""Multicast groups by what they announce; "settings" are a device's for IPv6."""
+GROUPS = {
+    "link": 1,
+    "neighbour": 3,
+    "ipv4-address": 5,
+    "ipv4-route": 7,
+    "address": 9,
+    "route": 11,
+    "settings": 12,
+    "rule": 19,
+}
+"""Multicast groups by what they announce, of IPv6 unless they say; "settings" are a device's."""
 
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 1, 10, 11, 12

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from mcoa.dataplane.datagrams import UDP_OVERHEAD
 from mcoa.dataplane.mobile_node import DIRECT, MobileNodeForwarder
+from mcoa.dataplane.packet import TUNNEL_OVERHEAD
 from mcoa.dataplane.path import Path
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.usable_paths import UsablePath
@@ -14,6 +16,7 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.shapes import frame_to
 from mcoa.runtime.links import LinkState
 from mcoa.runtime.log import Level
+from mcoa.runtime.udp_socket import ENCAPSULATION_PORT
 
 _PATIENCE_S: Final = 5.0  # for the other links, after the first one is registered
 
@@ -156,6 +159,7 @@ class PathBook:
         self, usable: UsablePath, *, share: float = 1.0, direct_only: bool = False
     ) -> Path:
         state = self._states[usable.link]
+        is_ipv4 = usable.care_of_address.ipv4_mapped is not None
         return Path(
             bid=usable.bid or 0,
             care_of_address=usable.care_of_address.packed,
@@ -165,5 +169,7 @@ class PathBook:
             home=usable.home,
             direct_only=direct_only,
             device=state.index,
-            frame=frame_to(state.gateway_mac or b"", state.mac),
+            frame=b"" if is_ipv4 else frame_to(state.gateway_mac or b"", state.mac),
+            overhead=UDP_OVERHEAD if is_ipv4 else TUNNEL_OVERHEAD,
+            port=ENCAPSULATION_PORT if is_ipv4 else 0,
         )

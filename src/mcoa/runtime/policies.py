@@ -44,6 +44,7 @@ def home_agent_policy(configuration: HomeAgentConfiguration) -> HomeAgentPolicy:
         only_router=settings.only_router,
         preference=settings.preference,
         flow_bindings=settings.flow_bindings,
+        ipv4=settings.ipv4_address is not None,
     )
 
 
@@ -53,6 +54,7 @@ def mobile_node_policy(configuration: MobileNodeConfiguration) -> MobileNodePoli
     return MobileNodePolicy(
         home_address=settings.home_address,
         home_agent=settings.home_agent,
+        home_agent_by_ipv4=settings.home_agent_ipv4 is not None,
         links=tuple(LinkPolicy(name=each.name, bid=each.bid) for each in configuration.links),
         lifetime_s=settings.lifetime_s,
         multiple_care_of=settings.multiple_care_of,

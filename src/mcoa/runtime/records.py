@@ -7,15 +7,18 @@ converts with `offset_s`, which is the time of day minus monotonic time, in seco
 import struct
 from collections.abc import Iterator
 from ipaddress import IPv6Address
+from typing import Any
 
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.wire.flow import FlowIdentification
 from mcoa.wire.reader import ParseError, Reader
 
-_VERSION, _VERSION_WITHOUT_FLOWS, _VERSION_WITHOUT_HOME = 3, 2, 1
+_VERSION, _VERSION_WITHOUT_IPV4, _VERSION_WITHOUT_FLOWS, _VERSION_WITHOUT_HOME = 4, 3, 2, 1
 _HEAD = struct.Struct(">BHIdB")  # version, sequence, lifetime, forget at, number of bindings
-_BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
+_OLD_BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
+_BINDING = struct.Struct(">HBB16sddH16s")  # the same, port, address as it was told
+_UNTOLD = bytes(16)
 _HOME_FLAG, _DEFENDED_FLAG = 0x80, 0x40
 _NEVER = 0.0
 
@@ -44,6 +47,8 @@ def emit_record(entry: CacheEntry, *, offset_s: float) -> bytes:
                 binding.care_of_address.packed,
                 binding.expires_at_s + offset_s,
                 binding.verified_at_s + offset_s,
+                binding.port,
+                _UNTOLD if binding.told is None else binding.told.packed,
             )
             for binding in entry.bindings
         )
@@ -71,6 +76,23 @@ def _parse_flows(octets: bytes) -> Iterator[FlowBinding]:
         )
 
 
+def _binding(fields: tuple[Any, ...], offset_s: float) -> Binding:
+    bid, priority, flags, address, expires_at, verified_at, port, told = (*fields, 0, _UNTOLD)[
+        :8
+    ]
+    return Binding(
+        bid=bid or None,
+        care_of_address=IPv6Address(address),
+        expires_at_s=expires_at - offset_s,
+        verified_at_s=verified_at - offset_s,
+        priority=priority,
+        home=bool(flags & _HOME_FLAG),
+        defended=bool(flags & _DEFENDED_FLAG),
+        port=port,
+        told=None if told == _UNTOLD else IPv6Address(told),
+    )
+
+
 def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -> CacheEntry:
     """Return the entry that a record holds.
 
@@ -83,25 +105,15 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
     rest, mac = octets[_HEAD.size :], b""
     if version > _VERSION_WITHOUT_HOME and rest:
         mac, rest = rest[1 : 1 + rest[0]], rest[1 + rest[0] :]
-    rest, last = rest[: number * _BINDING.size], rest[number * _BINDING.size :]
-    if len(rest) != number * _BINDING.size or (last and version <= _VERSION_WITHOUT_FLOWS):
+    form = _BINDING if version > _VERSION_WITHOUT_IPV4 else _OLD_BINDING
+    rest, last = rest[: number * form.size], rest[number * form.size :]
+    if len(rest) != number * form.size or (last and version <= _VERSION_WITHOUT_FLOWS):
         raise RecordError(f"record of {home_address} has {len(octets)} octets")
     try:
         flows = tuple(_parse_flows(last))
     except ParseError as error:
         raise RecordError(f"record of {home_address}: {error}") from error
-    bindings = tuple(
-        Binding(
-            bid=bid or None,
-            care_of_address=IPv6Address(address),
-            expires_at_s=expires_at - offset_s,
-            verified_at_s=verified_at - offset_s,
-            priority=priority,
-            home=bool(flags & _HOME_FLAG),
-            defended=bool(flags & _DEFENDED_FLAG),
-        )
-        for bid, priority, flags, address, expires_at, verified_at in _BINDING.iter_unpack(rest)
-    )
+    bindings = tuple(_binding(fields, offset_s) for fields in form.iter_unpack(rest))
     return CacheEntry(
         home_address=home_address,
         sequence=sequence,

@@ -21,7 +21,7 @@ from mcoa.runtime.rtnetlink import (
     RouteType,
     Rule,
 )
-from mcoa.runtime.sysctl import device_setting, read_setting
+from mcoa.runtime.sysctl import device_setting, ipv4_device_setting, read_setting
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import AddressOf, RoutesThrough, Tables
 
@@ -154,12 +154,14 @@ def home_routes(home: Home) -> frozenset[Route]:
     return frozenset((out, near))
 
 
-def prepare_uplink(interface: str, journal: Journal) -> None:
+def prepare_uplink(interface: str, journal: Journal, *, ipv4: bool = False) -> None:
     """Set what an uplink needs to get care-of addresses soon; for each time it appears.
 
     Duplicate address detection stays, in its optimistic form (RFC 4429), which does not wait
     for its end. Router advertisements that are off stay off; on a host that forwards, they
-    are listened to still.
+    are listened to still. What comes over IPv4 from the agent is good on any uplink, though
+    routes lead to the agent by one of them: the strict form of the reverse path filter (RFC 3704)
+    gives way to the loose one.
     """
     journal.change_setting(device_setting(interface, "optimistic_dad"), "1")
     journal.change_setting(device_setting(interface, "use_optimistic"), "1")
@@ -167,6 +169,11 @@ def prepare_uplink(interface: str, journal: Journal) -> None:
     accept_ra = device_setting(interface, "accept_ra")
     if forwards and read_setting(accept_ra) == "1":
         journal.change_setting(accept_ra, "2")
+    filters = [
+        read_setting(ipv4_device_setting(each, "rp_filter")) for each in ("all", interface)
+    ]
+    if ipv4 and max(each or "0" for each in filters) == "1":
+        journal.change_setting(ipv4_device_setting(interface, "rp_filter"), "2")
 
 
 class Routing:

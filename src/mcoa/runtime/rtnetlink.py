@@ -448,18 +448,28 @@ def _ipv6_mtu(found: dict[int, bytes]) -> int:
     return integer(settings[8:12])  # DEVCONF_MTU6
 
 
+def next_hops(found: dict[int, bytes]) -> list[int]:
+    """Return the devices that a route of any family leads to, out of its attributes."""
+    return [index for index, _ in _hops(found)]
+
+
 def _next_hops(found: dict[int, bytes]) -> list[tuple[int, IPv6Address | None]]:
+    return [(index, _gateway(attributes)) for index, attributes in _hops(found)]
+
+
+def _hops(found: dict[int, bytes]) -> list[tuple[int, dict[int, bytes]]]:
+    """Return device and attributes of each next hop."""
     several = found.get(_RouteAttribute.MULTIPATH)
     if several is None:
-        return [(integer(found.get(_RouteAttribute.OUTPUT)), _gateway(found))]
-    hops: list[tuple[int, IPv6Address | None]] = []
+        return [(integer(found.get(_RouteAttribute.OUTPUT)), found)]
+    hops: list[tuple[int, dict[int, bytes]]] = []
     offset = 0
     while offset + _NEXT_HOP.size <= len(several):
         length, _, _, index = _NEXT_HOP.unpack_from(several, offset)
         if length < _NEXT_HOP.size:
             break
         inner = several[offset + _NEXT_HOP.size : offset + length]
-        hops.append((index, _gateway(parse_attributes(inner))))
+        hops.append((index, parse_attributes(inner)))
         offset += padded(length)
     return hops
 

@@ -63,6 +63,10 @@ home_prefixes = ["2001:db8:1::/64"]
 # The home addresses that may register. Absent: any address of the home prefixes.
 # mobile_nodes = ["2001:db8:1::100"]
 
+# The IPv4 address of this machine at which mobile nodes are heard that have nothing but
+# IPv4, perhaps behind a NAT (RFC 5555). An interface has it; UDP port 4191 has to be open.
+# ipv4_address = "192.0.2.1"
+
 # Several care-of addresses for one home address (RFC 5648). With false, updates that carry
 # Binding Identifiers are refused with status 166.
 # multiple_care_of = true
@@ -150,6 +154,10 @@ home_address = "2001:db8:1::100"
 # link's prefix for its home agents, which have to be reached by its anycast address.
 home_agent = "2001:db8:1::1"
 
+# Its IPv4 address, `ipv4_address` in its file, for uplinks that have nothing but IPv4. The
+# addresses that they have may be behind NATs.
+# home_agent_ipv4 = "192.0.2.1"
+
 # Home agents to try, in this order, when that one is silent or takes one care-of address
 # only.
 # other_home_agents = ["2001:db8:1::2"]
@@ -212,6 +220,10 @@ weight = 40
 # Whether this uplink may be the home link now and then. Of several that are, the first
 # table's is used.
 # home = true
+
+# Which care-of addresses it is used with: "auto" takes those of IPv6 and, where there are
+# none, of IPv4; "ipv6" or "ipv4" only these.
+# family = "auto"
 
 [[link]]
 name = "wifi"

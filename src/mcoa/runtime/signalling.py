@@ -3,7 +3,7 @@
 from ipaddress import IPv6Address
 
 from mcoa.dataplane.icmp import is_answerable
-from mcoa.engine.actions import Discovery, Envelope, Received, Send
+from mcoa.engine.actions import Discovery, Envelope, Received, Send, UdpEnd
 from mcoa.wire import signalling as wire
 from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6, parse_icmpv6
 from mcoa.wire.ipv6 import (
@@ -40,9 +40,15 @@ class SignallingError(ValueError):
 
 
 def parse_signalling(
-    packet: bytes, link: str | None = None, *, tunnelled: bool = False
+    packet: bytes,
+    link: str | None = None,
+    *,
+    tunnelled: bool = False,
+    udp: UdpEnd | None = None,
 ) -> Received:
     """Return the message in a packet that came in by `link`, perhaps through the tunnel.
+
+    `udp` is the mobile node's end of the UDP over IPv4 that the packet came in, if it did.
 
     Raises:
         SignallingError: it holds no message that an engine could take.
@@ -57,12 +63,15 @@ def parse_signalling(
             routing_header_home_address=routing_home_address,
             link=link,
             tunnelled=tunnelled,
+            udp=udp,
         )
         return Received(message=message, envelope=envelope)
-    return _parse_unusual(packet, link, tunnelled=tunnelled)
+    return _parse_unusual(packet, link, tunnelled=tunnelled, udp=udp)
 
 
-def _parse_unusual(packet: bytes, link: str | None, *, tunnelled: bool) -> Received:
+def _parse_unusual(
+    packet: bytes, link: str | None, *, tunnelled: bool, udp: UdpEnd | None
+) -> Received:
     try:
         parsed = parse_packet(packet)
     except ParseError as error:
@@ -80,6 +89,7 @@ def _parse_unusual(packet: bytes, link: str | None, *, tunnelled: bool) -> Recei
         routing_header_home_address=parsed.routing_home_address,
         link=link,
         tunnelled=tunnelled,
+        udp=udp,
     )
     payload = parsed.payload
     header = payload[: 8 + 8 * payload[1]] if parsed.protocol == MOBILITY_HEADER else b""

@@ -28,6 +28,11 @@ UNPROTECTED = "security is none: signalling is not protected, use it in tests al
 Address = IPv6Address | IPv4Address
 
 
+def as_shown(address: IPv6Address) -> Address:
+    """Return an address as people write it: IPv4-mapped ones stand for others."""
+    return address.ipv4_mapped or address
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
     """The device that mobile traffic goes through."""
@@ -49,6 +54,8 @@ class BindingLine:
         last_status_phrase: the same in words.
         home: of the home link (RFC 5648 §5.6.3).
         correspondent: at which the binding is; None for that of the home agent.
+        port: of the UDP over IPv4 that packets travel in, at the agent; None in tunnels of IPv6.
+        nat: one stands before the care-of address.
     """
 
     home_address: Address
@@ -62,6 +69,8 @@ class BindingLine:
     priority: int | None = None
     home: bool = False
     correspondent: Address | None = None
+    port: int | None = None
+    nat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,11 @@ def device_setting(interface: str, name: str) -> str:
     return f"conf/{interface}/{name}"
 
 
+def ipv4_device_setting(interface: str, name: str) -> str:
+    """Return the path of a setting that each device has for IPv4, such as rp_filter."""
+    return f"../ipv4/conf/{interface}/{name}"
+
+
 def neighbour_setting(interface: str, name: str) -> str:
     """Return the path of a neighbour discovery setting, such as proxy_delay."""
     return f"neigh/{interface}/{name}"

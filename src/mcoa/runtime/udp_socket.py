@@ -30,7 +30,7 @@ _IP_MTU_DISCOVER, _OMIT = (
     10,
     5,
 )  # fragments by our figures, not by errors that anybody can forge
-_IP_RECVTOS: Final = 13
+_IP_RECVTOS, _IP_FREEBIND = 13, 15
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _SIZE, _INTEGER = Struct("=H"), Struct("=i")
 
@@ -57,6 +57,8 @@ class UdpSocket:
         address: to send from and be reached at.
         port: of ours; 0 takes any.
         interface: the device that all leave and come by; None leaves it to the routes.
+        joined: have the kernel join what comes in, which a fast path would not understand.
+        early: the address may be one that this machine has not got yet.
 
     Raises:
         OSError: EADDRINUSE, or EADDRNOTAVAIL for an address that is not ours.
@@ -68,6 +70,8 @@ class UdpSocket:
         port: int = ENCAPSULATION_PORT,
         *,
         interface: str | None = None,
+        joined: bool = True,
+        early: bool = False,
     ) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
@@ -78,7 +82,8 @@ class UdpSocket:
             for level, option, value in (
                 (socket.IPPROTO_IP, _IP_MTU_DISCOVER, _OMIT),
                 (socket.IPPROTO_IP, _IP_RECVTOS, 1),
-                (socket.IPPROTO_UDP, _UDP_GRO, 1),
+                (socket.IPPROTO_IP, _IP_FREEBIND, int(early)),
+                (socket.IPPROTO_UDP, _UDP_GRO, int(joined)),
             ):
                 self._socket.setsockopt(level, option, value)
             self._socket.bind((str(address), port))

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable
 from errno import EMSGSIZE
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
+from mcoa.dataplane.trains import Segments
+from mcoa.runtime import udp_socket
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.sockets import Endpoint, PacketSender, TunnelPacket, TunnelSocket
+from mcoa.runtime.udp_socket import Datagrams, UdpSocket
 
 _MINIMUM_MTU = 1280
 
 
 class Uplink:
-    """An interface with the care-of addresses it has now.
+    """An interface with the care-of addresses it has now; those of IPv4 are IPv4-mapped ones.
 
     Args:
         take: given tunnel packets that came in by the interface.
+        take_datagrams: given the care-of address, and what came there in UDP over IPv4.
         failed: told why a socket died; reopen() makes new ones.
+        joined: have the kernel join datagrams, where there is no fast path.
     """
 
     def __init__(
@@ -23,20 +28,30 @@ class Uplink:
         interface: str,
         *,
         take: Callable[[list[TunnelPacket]], None],
+        take_datagrams: Callable[[bytes, list[Datagrams]], None],
         failed: Callable[[OSError], None],
+        joined: bool = True,
     ) -> None:
+        self._joined = joined
         self.interface = interface
         self.mtu = _MINIMUM_MTU
         self._take = take
+        self._take_datagrams = take_datagrams
         self._failed = failed
         self._senders: dict[bytes, PacketSender] = {}
         self._tunnel: TunnelSocket | None = None
         self._undeliver: Callable[[], None] = lambda: None
+        self._datagrams: dict[bytes, tuple[UdpSocket, Callable[[], None]]] = {}
 
     def use(self, addresses: tuple[IPv6Address, ...], mtu: int) -> None:
         """Send from these addresses and listen, or close everything when there are none."""
         self.mtu = max(mtu, _MINIMUM_MTU)
-        wanted = {address.packed: address for address in addresses}
+        by_ipv4 = {a.packed: a.ipv4_mapped for a in addresses if a.ipv4_mapped is not None}
+        for packed in self._datagrams.keys() - by_ipv4.keys():
+            self._close_datagrams(packed)
+        for packed in by_ipv4.keys() - self._datagrams.keys():
+            self._open_datagrams(packed, by_ipv4[packed])
+        wanted = {each.packed: each for each in addresses if each.ipv4_mapped is None}
         for packed in self._senders.keys() - wanted.keys():
             self._senders.pop(packed).close()
         for packed in wanted.keys() - self._senders.keys():
@@ -61,9 +76,37 @@ class Uplink:
             return self.mtu
         return 0
 
+    def send_datagram(
+        self, care_of_address: bytes, packet: bytes, to: udp_socket.Endpoint
+    ) -> None:
+        """Send a packet in UDP from an IPv4 address; the network may lose it before it leaves."""
+        known = self._datagrams.get(care_of_address)
+        if known is not None:
+            known[0].send(packet, to)
+
+    def send_datagrams(
+        self, care_of_address: bytes, segments: Segments, to: udp_socket.Endpoint
+    ) -> None:
+        """Do so with packets in a row."""
+        known = self._datagrams.get(care_of_address)
+        if known is not None:
+            known[0].send_segments(segments, to)
+
     def close(self) -> None:
         """Close all sockets."""
         self.use((), self.mtu)
+
+    def _open_datagrams(self, packed: bytes, address: IPv4Address) -> None:
+        opened = UdpSocket(address, interface=self.interface, joined=self._joined)
+        undeliver = deliver(
+            opened, lambda arrived: self._take_datagrams(packed, arrived), self._failed
+        )
+        self._datagrams[packed] = (opened, undeliver)
+
+    def _close_datagrams(self, packed: bytes) -> None:
+        opened, undeliver = self._datagrams.pop(packed)
+        undeliver()
+        opened.close()
 
     def _silence(self) -> None:
         self._undeliver()

@@ -96,7 +96,7 @@ def _ways(
         (KERNEL_TUNNEL, bare, KERNEL, bare.add_kernel_tunnel),
         (EBPF, first, OURS, lambda: first.start_daemons("ebpf")),
         (USER_SPACE, second, OURS, lambda: second.start_daemons("userspace")),
-        (USER_SPACE_UDP, third, OURS, third.start_datagram_ends),
+        (USER_SPACE_UDP, third, OURS, lambda: third.start_daemons("userspace", ipv4=True)),
     )
     for name, network, way, prepare in attempts:
         try:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mcoa.lab.bench.datagram_end import DatagramOrder
 from mcoa.lab.bench.pump import Order
 from mcoa.lab.namespaces import LabError, Namespace, Namespaces
 from mcoa.runtime.control_client import request
@@ -42,6 +41,7 @@ address = "{agent}"
 home_link = "home"
 home_prefixes = ["2001:db8:1::/64"]
 duplicate_address_detection = false
+{agent_more}
 """
 _NODE_FILE: Final = """\
 role = "mobile-node"
@@ -53,11 +53,13 @@ state_directory = "{directory}"
 [mobile-node]
 home_address = "{home_address}"
 home_agent = "{agent}"
+{node_more}
 
 [[link]]
 name = "uplink"
 interface = "uplink"
 home = false
+family = "{family}"
 """
 
 
@@ -110,12 +112,13 @@ class ForwardingNetwork:
             " via 2001:db8:f::1 dev home",
         )
 
-    def start_daemons(self, data_plane: str, agents: str = "") -> None:
+    def start_daemons(self, data_plane: str, agents: str = "", *, ipv4: bool = False) -> None:
         """Start home agent and mobile node, and wait until they have registered.
 
         Args:
             data_plane: of both.
             agents: that of the home agent, where it is another.
+            ipv4: the mobile node is to register an IPv4 address.
 
         Raises:
             LabError: they do not, as where a fast path is not possible.
@@ -126,7 +129,12 @@ class ForwardingNetwork:
             "directory": directory,
             "agent": _AGENT,
             "home_address": _HOME_ADDRESS,
+            "agent_more": f'ipv4_address = "{_AGENT_4}"' if ipv4 else "",
+            "node_more": f'home_agent_ipv4 = "{_AGENT_4}"' if ipv4 else "",
+            "family": "ipv4" if ipv4 else "ipv6",
         }
+        if ipv4:
+            self._add_ipv4()
         daemons: list[subprocess.Popen[bytes]] = []
         for name, namespace, text, kind in (
             ("agent", self.agent, _AGENT_FILE, agents or data_plane),
@@ -139,45 +147,6 @@ class ForwardingNetwork:
                 daemon = self._namespaces.start(namespace, command, stdout=log, stderr=log)
             daemons.append(daemon)
         self._wait(daemons, directory)
-
-    def start_datagram_ends(self) -> None:
-        """Give the ends IPv4, and have them forward in UDP over it, in user space.
-
-        Raises:
-            LabError: they do not.
-        """
-        self.node.ip(
-            f"address add {_NODE_4}/24 dev uplink", f"route add default via {_RADIO_4}"
-        )
-        self._router.ip(
-            f"address add {_RADIO_4}/24 dev radio", f"address add {_CORE_4}/24 dev core"
-        )
-        self._router.call(lambda: _IP_FORWARD.write_text("1\n", "ascii"))
-        self.agent.ip(f"address add {_AGENT_4}/24 dev home", f"route add default via {_CORE_4}")
-        for namespace, role in ((self.node, "node"), (self.agent, "agent")):
-            directory = self._namespaces.directory / f"{self._name}-{role}"
-            directory.mkdir()
-            order = DatagramOrder(
-                role=role,
-                home_address=_HOME_ADDRESS,
-                agent=_AGENT,
-                node_4=_NODE_4,
-                agent_4=_AGENT_4,
-                directory=str(directory),
-            )
-            command = [sys.executable, "-m", "mcoa.lab.bench.datagram_end", order.to_json()]
-            end = self._namespaces.start(
-                namespace, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            if end.stdout is None or end.stdout.readline() != b"ready\n":
-                _, errors = end.communicate()
-                last = errors.decode().strip().rpartition("\n")[2]
-                raise LabError(f"no datagrams: {last or 'no word'}")
-        self.node.ip(
-            f"address add {_HOME_ADDRESS}/128 dev mip0 nodad",
-            f"route add default dev mip0 src {_HOME_ADDRESS} metric 1000",
-        )
-        self.agent.ip(*(f"route add {each}/128 dev mip0" for each in (_HOME_ADDRESS, _AGENT)))
 
     def measure(self, what: str, way: Way, duration_s: float) -> float:
         """Return what a round of the pump gives: "up", "down" or "flood"."""
@@ -221,6 +190,16 @@ class ForwardingNetwork:
             f"address add {CORRESPONDENT_BY_TUNNEL}/64 dev eth0 nodad",
             "route add default via 2001:db8:2::1",
         )
+
+    def _add_ipv4(self) -> None:
+        self.node.ip(
+            f"address add {_NODE_4}/24 dev uplink", f"route add default via {_RADIO_4}"
+        )
+        self._router.ip(
+            f"address add {_RADIO_4}/24 dev radio", f"address add {_CORE_4}/24 dev core"
+        )
+        self._router.call(lambda: _IP_FORWARD.write_text("1\n", "ascii"))
+        self.agent.ip(f"address add {_AGENT_4}/24 dev home", f"route add default via {_CORE_4}")
 
     def _serve(self) -> None:
         command = [sys.executable, "-m", "mcoa.lab.bench.pump", "serve", str(PORT)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from mcoa.engine.actions import Interception
+from mcoa.runtime.agent_datagrams import Enveloped
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.end import End
 from mcoa.runtime.frames import Framed
@@ -38,7 +39,7 @@ class _Shore(HomeLink):
         """Do nothing."""
 
 
-class _Outbox(Outbox[bytes | Framed]):
+class _Outbox(Outbox[bytes | Framed | Enveloped]):
     """The daemon's outbox, which can be told to keep nothing."""
 
     is_durable = True

@@ -10,6 +10,7 @@ from mcoa.dataplane.fast_path import Form
 from mcoa.dataplane.packet import TUNNEL_OVERHEAD
 from mcoa.dataplane.path import Path
 from mcoa.runtime.fast_path.layout import Entrance, FlowFlag, Role, Settings, Way
+from mcoa.runtime.udp_socket import ENCAPSULATION_PORT
 
 _MAC_OCTETS = 6
 _ETHERNET_IPV6 = b"\x86\xdd"
@@ -70,8 +71,12 @@ class HomeAgentShapes:
 
     inbound_flags = FlowFlag.SAME_WAY
 
-    def __init__(self, address: bytes, own_mac: Callable[[], bytes]) -> None:
+    def __init__(
+        self, address: bytes, own_mac: Callable[[], bytes], *, ipv4: bytes = b""
+    ) -> None:
+        """Take the service address, and the IPv4-mapped one for UDP; empty where there is none."""
         self._address = address
+        self._ipv4 = ipv4
         self._own_mac = own_mac
 
     def settings(self, device: int) -> Settings:
@@ -86,6 +91,8 @@ class HomeAgentShapes:
         """Return a tunnel, or a frame to a link-layer address that is known."""
         if path.home:
             return self._frame(path)
+        if path.port:
+            return self._datagrams(home_address, path)
         way = Way(
             form=Form.TUNNEL,
             room=path.mtu - TUNNEL_OVERHEAD,
@@ -105,6 +112,26 @@ class HomeAgentShapes:
         del home_address, path
         return None
 
+    def _datagrams(self, home_address: bytes, path: Path) -> Shape | None:
+        if not self._ipv4:
+            return None
+        way = Way(
+            form=Form.UDP,
+            room=path.mtu - UDP_OVERHEAD,
+            source=self._ipv4,
+            source_port=ENCAPSULATION_PORT,
+            destination=path.care_of_address,
+            destination_port=path.port,
+        )
+        entrance = Entrance(
+            form=Form.UDP,
+            home=home_address,
+            source=path.care_of_address,
+            source_port=path.port,
+            destination=self._ipv4,
+        )
+        return Shape(way=way, entrance=entrance)
+
     def _frame(self, path: Path) -> Shape | None:
         frame = frame_to(path.link_layer_address, self._own_mac())
         if not frame or not path.device:
@@ -114,13 +141,19 @@ class HomeAgentShapes:
 
 
 class MobileNodeShapes:
-    """Tunnels from care-of addresses to the agent; without one, with a Home Address option."""
+    """Tunnels from care-of addresses to the agent; without one, with a Home Address option.
+
+    Attributes:
+        home_agent: sixteen octets.
+        home_agent_ipv4: IPv4-mapped; empty for an agent that has none.
+    """
 
     inbound_flags = FlowFlag.SAME_FORM
 
     def __init__(self, home_address: bytes, home_agent: bytes) -> None:
         self._home_address = home_address
         self.home_agent = home_agent
+        self.home_agent_ipv4 = b""
 
     def settings(self, device: int) -> Settings:
         """Return what holds for all packets."""
@@ -134,6 +167,8 @@ class MobileNodeShapes:
         """Return a tunnel; the home link is the kernel's and the daemon's business."""
         if path.home or path.direct_only or not path.device:
             return None
+        if path.port:
+            return self._datagrams(home_address, path)
         way = Way(
             form=Form.TUNNEL,
             room=path.mtu - TUNNEL_OVERHEAD,
@@ -153,7 +188,7 @@ class MobileNodeShapes:
     def direct(self, home_address: bytes, path: Path) -> Shape | None:
         """Return the way to correspondents, who put a type 2 routing header in."""
         del home_address  # a path to correspondents alone stands under another name
-        if path.home or not path.device:
+        if path.home or path.port or not path.device:
             return None
         way = Way(
             form=Form.HOME_ADDRESS,
@@ -165,6 +200,27 @@ class MobileNodeShapes:
         entrance = Entrance(
             form=Form.ROUTING_HEADER,
             home=self._home_address,
+            destination=path.care_of_address,
+        )
+        return Shape(way=way, entrance=entrance)
+
+    def _datagrams(self, home_address: bytes, path: Path) -> Shape | None:
+        if not self.home_agent_ipv4:
+            return None
+        way = Way(
+            form=Form.UDP,
+            room=path.mtu - UDP_OVERHEAD,
+            device=path.device,
+            source=path.care_of_address,
+            source_port=ENCAPSULATION_PORT,
+            destination=self.home_agent_ipv4,
+            destination_port=path.port,
+        )
+        entrance = Entrance(
+            form=Form.UDP,
+            home=home_address,
+            source=self.home_agent_ipv4,
+            source_port=path.port,
             destination=path.care_of_address,
         )
         return Shape(way=way, entrance=entrance)

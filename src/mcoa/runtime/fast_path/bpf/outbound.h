@@ -7,6 +7,8 @@
 
 #define ENCAPSULATION_PORT 4191
 #define DO_NOT_FRAGMENT 0x4000
+#define FAMILY_IPV4 2
+#define FAMILY_IPV6 10
 #define FIXED BPF_F_ADJ_ROOM_FIXED_GSO
 
 /* An IPv6 packet after its base header, with a header of 24 octets that has a home address. */
@@ -169,19 +171,30 @@ static __always_inline bool find_route(struct __sk_buff *skb, const struct way *
 	struct bpf_fib_lookup fib = {};
 	long found;
 
-	fib.family = 10;	/* AF_INET6 */
-	fib.l4_protocol = way->form == FORM_TUNNEL ? IPPROTO_IPV6 : IPPROTO_ROUTING;
 	fib.tot_len = size;
 	fib.ifindex = skb->ifindex;
-	copy_address(fib.ipv6_src, way->source);
-	copy_address(fib.ipv6_dst, way->destination);
+	if (way->form == FORM_UDP) {
+		fib.family = FAMILY_IPV4;
+		fib.l4_protocol = IPPROTO_UDP;
+		__builtin_memcpy(&fib.ipv4_src, way->source + 12, 4);
+		__builtin_memcpy(&fib.ipv4_dst, way->destination + 12, 4);
+	} else {
+		fib.family = FAMILY_IPV6;
+		fib.l4_protocol = way->form == FORM_TUNNEL ? IPPROTO_IPV6 : IPPROTO_ROUTING;
+		copy_address(fib.ipv6_src, way->source);
+		copy_address(fib.ipv6_dst, way->destination);
+	}
 	found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return false;
 	exit->device = fib.ifindex;
 	exit->has_next_hop = true;
-	exit->next.nh_family = 10;
-	copy_address(exit->next.ipv6_nh, fib.ipv6_dst);
+	/* The next hop of an IPv4 destination may be an IPv6 neighbour; then fib says so. */
+	exit->next.nh_family = fib.family;
+	if (fib.family == FAMILY_IPV4)
+		exit->next.ipv4_nh = fib.ipv4_dst;
+	else
+		copy_address(exit->next.ipv6_nh, fib.ipv6_dst);
 	return true;
 }
 
