@@ -1,0 +1,122 @@
+"""RFC 5648 §8, RFC 5555: uplinks that have nothing but IPv4, one of them behind a NAT."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from random import Random
+
+import pytest
+
+from netns.daemon.ipv4_network import (
+    LTE,
+    LTE_4,
+    NAT_4,
+    OTHER_NAT_4,
+    WIFI,
+    WIFI_4,
+    WIFI_6,
+    Ipv4Network,
+    Train,
+    ipv4_network,
+    read_ipv4,
+)
+
+pytestmark = pytest.mark.netns
+
+OCTETS = Random(7).randbytes(8 << 20)
+
+
+@pytest.fixture(scope="module", params=["userspace", "ebpf"])
+def network(request: pytest.FixtureRequest) -> Iterator[Ipv4Network]:
+    with ipv4_network(request.param) as built:
+        yield built
+
+
+@pytest.fixture
+def train(network: Ipv4Network) -> Iterator[Train]:
+    network.wait(network.is_served)
+    built = Train(network)
+    yield built
+    built.close()
+
+
+@pytest.mark.requirement("S8.1-01", "S8.1-03", "S8.1-09", "S8.1-10")
+def test_two_links_of_ipv4_are_bound_and_a_nat_is_found(network: Ipv4Network) -> None:
+    at_agent, at_node = network.bindings("agent"), network.bindings("node")
+    assert network.cache() == {LTE: NAT_4, WIFI: WIFI_4}
+    assert {bid: each["nat"] for bid, each in at_agent.items()} == {LTE: True, WIFI: False}
+    assert at_agent[WIFI]["port"] == 4191
+    told = {bid: (each["care_of_address"], each["nat"]) for bid, each in at_node.items()}
+    assert told == {LTE: (LTE_4, True), WIFI: (WIFI_4, False)}
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+@pytest.mark.parametrize("link", ["lte", "wifi"])
+def test_tcp_arrives_whole_over_either_link(network: Ipv4Network, link: str, up: bool) -> None:
+    other = {"lte": "wifi", "wifi": "lte"}[link]
+    network.command("link", "disable", other)
+    try:
+        before = network.carried(link)
+        received = network.transfer(OCTETS, up=up)
+        assert sha256(received).digest() == sha256(OCTETS).digest()
+        assert network.carried(link) - before > len(OCTETS)
+    finally:
+        network.command("link", "enable", other)
+    network.wait(network.is_served)
+
+
+def test_a_lost_carrier_moves_flows_to_the_other_link(
+    network: Ipv4Network, train: Train
+) -> None:
+    train.run(2.0, during=lambda: network.carrier("lte", present=False))
+    network.carrier("lte", present=True)
+    assert train.longest_gap_s() < 0.5
+    # Duplicates are none, and what is lost was under way.
+    numbers = [number for _, number in train.times]
+    assert len(set(numbers)) == len(numbers) > train.sent - 50
+    network.wait(network.is_served)
+
+
+def test_a_nat_that_begins_anew_is_found_by_probes(network: Ipv4Network, train: Train) -> None:
+    def begin_anew() -> None:
+        network.nat.ip(
+            f"address delete {NAT_4}/24 dev wan",
+            f"address add {OTHER_NAT_4}/24 dev wan",
+            "route replace default via 198.18.1.1",
+        )
+
+    train.run(2.0, during=begin_anew)
+    assert train.longest_gap_s() < 1.0
+    network.wait(lambda: network.cache() == {LTE: OTHER_NAT_4, WIFI: WIFI_4}, within_s=5.0)
+    network.wait(network.is_served, within_s=10.0)
+
+
+def test_ipv6_is_taken_where_it_comes_and_ipv4_where_it_goes(network: Ipv4Network) -> None:
+    network.node.ip(
+        f"address add {WIFI_6}/64 dev wifi nodad",
+        "route add default via 2001:db8:b::1 dev wifi metric 2000",
+    )
+    network.wait(lambda: network.cache().get(WIFI) == WIFI_6)
+    assert LTE in network.cache()
+    network.node.ip(f"address delete {WIFI_6}/64 dev wifi")
+    network.wait(lambda: network.cache().get(WIFI) == WIFI_4)
+    network.wait(network.is_served)
+
+
+def test_an_agent_that_was_killed_serves_the_same_ends(
+    network: Ipv4Network, train: Train
+) -> None:
+    before = network.cache()
+    network.kill("agent")
+    network.run("agent")
+    network.wait(lambda: network.cache() == before, within_s=5.0)
+    train.run(0.5)
+    assert len(train.times) > 40
+
+
+def test_whoever_ends_leaves_nothing(network: Ipv4Network) -> None:
+    assert read_ipv4(network.node, "conf/wifi/rp_filter") == "2"
+    network.end("node")
+    network.wait(lambda: not network.cache(), within_s=5.0)
+    assert read_ipv4(network.node, "conf/wifi/rp_filter") == "0"
+    network.run("node")
+    network.wait(network.is_served)
