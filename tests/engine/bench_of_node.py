@@ -139,6 +139,9 @@ class Bench:
         envelope = Envelope(
             source=source, destination=destination, routing_header_home_address=home_address
         )
+        return self.deliver_in(message, envelope)
+
+    def deliver_in(self, message: Message | Discovery, envelope: Envelope) -> list[Action]:
         received = Received(message=message, envelope=envelope)
         return self._take(self.node.receive(received, self.now))
 

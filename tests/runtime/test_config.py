@@ -181,6 +181,10 @@ BAD_VALUES = [
     ("address", '"ff02::1"', "cannot be reached over a network", "unicast"),
     ("address", '"::ffff:192.0.2.1"', "cannot be reached over a network", "unicast"),
     ("address", '"::"', "cannot be reached over a network", "unicast"),
+    ("ipv4_address", '"2001:db8:1::1"', "not an IPv4 address", "192.0.2.1"),
+    ("ipv4_address", '"192.0.2.1/24"', "not an IPv4 address", "192.0.2.1"),
+    ("ipv4_address", '"127.0.0.1"', "cannot be reached over a network", "unicast"),
+    ("ipv4_address", "1", "not text in quotes", "192.0.2.1"),
     ("home_link", '"an interface"', "no interface name", "wwan0"),
     ("home_link", '"a_name_of_16_chr"', "1 to 15 octets", "wwan0"),
     ("home_link", '""', "1 to 15 octets", "wwan0"),
@@ -252,7 +256,21 @@ BAD_LINKS = [
     ("weight", "true", "not a rate", "megabits"),
     ("weight", '"fast"', "not a rate", "kbit/s"),
     ("weight", "[]", "not text", "kbit/s"),
+    ("family", '"ipv5"', "none of the choices", '"auto", "ipv6" or "ipv4"'),
+    ("family", "4", "not text", '"auto", "ipv6" or "ipv4"'),
+    ("family", '"ipv4"', 'nothing goes over "ipv4"', "home_agent_ipv4"),
 ]
+
+
+def test_an_ipv4_address_belongs_to_a_known_agent() -> None:
+    text = NODE.replace('home_agent = "2001:db8:1::1"', 'home_agent_ipv4 = "192.0.2.1"')
+    problem = only_problem_of(text)
+    assert problem.message.startswith("home_agent_ipv4: ")
+    assert "home_agent" in problem.hint
+    whole = NODE.replace("[[link]]", 'home_agent_ipv4 = "192.0.2.1"\n[[link]]', 1)
+    configuration = read(whole + 'family = "ipv4"\n')
+    assert isinstance(configuration, MobileNodeConfiguration)
+    assert [link.family for link in configuration.links] == ["auto", "ipv4"]
 
 
 @pytest.mark.parametrize(("key", "value", "message", "hint"), BAD_LINKS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.binding.flow_bindings import FlowBinding
+from mcoa.engine.addresses import ipv4_mapped
 from mcoa.runtime.records import RecordError, emit_record, parse_record
 from mcoa.wire.selectors import Ipv6TrafficSelector
 
@@ -27,6 +28,8 @@ bindings = st.builds(
     priority=st.integers(0, 127),
     home=st.booleans(),
     defended=st.booleans(),
+    port=st.integers(0, 0xFFFF),
+    told=st.none() | st.ip_addresses(v=4).map(ipv4_mapped),
 )
 flows = st.builds(
     FlowBinding,
@@ -87,6 +90,13 @@ def test_a_record_of_the_first_version_is_read() -> None:
     assert (entry.sequence, entry.link_layer_address) == (7, b"")
     [binding] = entry.bindings
     assert (binding.bid, binding.home, binding.defended) == (3, False, False)
+
+
+def test_a_record_of_the_third_version_has_no_ports() -> None:
+    head = struct.pack(">BHIdB", 3, 7, 60, 0.0, 1) + b"\0"
+    body = struct.pack(">HBB16sdd", 3, 0, 0x80, HOME.packed, 90.0, 30.0)
+    [binding] = parse_record(HOME, head + body, offset_s=0.0).bindings
+    assert (binding.bid, binding.home, binding.port, binding.told) == (3, True, 0, None)
 
 
 def test_a_record_of_the_second_version_has_no_flows() -> None:

@@ -39,7 +39,7 @@ def read(text: str) -> Configuration:
 
 def with_all_keys(role: Role) -> str:
     """Return the sample with its optional keys switched on."""
-    return re.sub(r"^# (?=[a-z_]+ = |\[+[a-z]+\]+$)", "", sample(role), flags=re.MULTILINE)
+    return re.sub(r"^# (?=[a-z_0-9]+ = |\[+[a-z]+\]+$)", "", sample(role), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -64,6 +64,7 @@ def test_what_the_sample_shows_as_default_is_the_default(role: Role) -> None:
     # These have no fixed default, or none that could be written.
     examples = {"name", "mobile_nodes", "mtu", "home_prefix"}
     examples |= {"other_home_agents", "deprecated_prefixes", "correspondent"}
+    examples |= {"ipv4_address", "home_agent_ipv4"}
     examples |= {"route_optimization", "no_route_optimization", "rules"}
     default, shown = read(sample(role)), read(with_all_keys(role))
     differing = {

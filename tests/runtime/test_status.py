@@ -97,6 +97,8 @@ def test_values_become_what_json_has() -> None:
             "priority": None,
             "home": False,
             "correspondent": None,
+            "port": None,
+            "nat": False,
         }
     ]
 
