@@ -22,12 +22,17 @@ def is_unicast_routable(address: IPv4Address | IPv6Address) -> bool:
 
 def is_possible_care_of_address(address: IPv6Address) -> bool:
     """Tell whether a mobile node may be reached there; IPv4 addresses are IPv4-mapped ones."""
-    return is_unicast_routable(address.ipv4_mapped or address)
+    return is_unicast_routable(as_written(address))
 
 
 def ipv4_mapped(address: IPv4Address) -> IPv6Address:
     """Return what stands for an IPv4 address wherever a care-of address may be either."""
     return IPv6Address(_IPV4_MAPPED + address.packed)
+
+
+def as_written(address: IPv6Address) -> IPv4Address | IPv6Address:
+    """Return what an address stands for, which people and messages know it by."""
+    return address.ipv4_mapped or address
 
 
 def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:

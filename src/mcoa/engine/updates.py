@@ -1,9 +1,10 @@
 """The mobile node's Binding Update, from what it has to say (RFC 6275 §11.7.1, RFC 5648 §5)."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 from mcoa.engine.actions import Send
+from mcoa.engine.addresses import as_written
 from mcoa.engine.flow_wishes import SAYS_NOTHING, FlowOption, FlowsSaid
 from mcoa.engine.policy import MobileNodePolicy
 from mcoa.engine.ways import to_agent
@@ -62,7 +63,7 @@ def make_update(
     options: list[Option] = [
         BindingIdentifier(
             bid=item.bid,
-            care_of_address=item.care_of_address and _as_told(item.care_of_address),
+            care_of_address=item.care_of_address and as_written(item.care_of_address),
             home=item.home,
             priority=priority,
         )
@@ -86,7 +87,3 @@ def make_update(
     )
     envelope = to_agent(outstanding.agent, policy.home_address, outstanding.source, link)
     return Send(message=message, envelope=envelope)
-
-
-def _as_told(address: IPv6Address) -> IPv4Address | IPv6Address:
-    return address.ipv4_mapped or address

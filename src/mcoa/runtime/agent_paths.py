@@ -10,6 +10,7 @@ from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.home_agent import HomeAgentForwarder
 from mcoa.dataplane.packet import TUNNEL_OVERHEAD
 from mcoa.dataplane.path import Path
+from mcoa.engine.addresses import as_written
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.events import Events
@@ -19,10 +20,10 @@ from mcoa.runtime.log import Level
 _USUAL_MTU: Final = 1500
 
 
-def written(binding: Binding) -> str:
+def end_of(binding: Binding) -> str:
     """Return where a binding leads, as a log has it."""
-    address = binding.care_of_address
-    return f"{address.ipv4_mapped}:{binding.port}" if binding.port else str(address)
+    address = as_written(binding.care_of_address)
+    return f"{address}:{binding.port}" if binding.port else str(address)
 
 
 class AgentPaths:
@@ -64,7 +65,7 @@ class AgentPaths:
             "bindings-changed",
             level=Level.INFO,
             home_address=home_address,
-            bindings=" ".join(f"{b.bid or '-'}:{written(b)}" for b in bindings),
+            bindings=" ".join(f"{b.bid or '-'}:{end_of(b)}" for b in bindings),
         )
 
     def returned(self, home_address: bytes, now: float) -> None:

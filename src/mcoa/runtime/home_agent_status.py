@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcoa.binding.cache import Binding, BindingCache, CacheEntry
+from mcoa.engine.addresses import as_written
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.links import LinkState, describe_link
 from mcoa.runtime.status import (
@@ -13,7 +14,6 @@ from mcoa.runtime.status import (
     FlowsStatus,
     LinkStatus,
     Status,
-    as_shown,
 )
 
 
@@ -71,7 +71,7 @@ def _line(entry: CacheEntry, binding: Binding, now: float) -> BindingLine:
     return BindingLine(
         home_address=entry.home_address,
         bid=binding.bid,
-        care_of_address=as_shown(binding.care_of_address),
+        care_of_address=as_written(binding.care_of_address),
         state="registered",
         remaining_lifetime_s=max(0.0, binding.expires_at_s - now),
         priority=binding.priority or None,

@@ -19,6 +19,7 @@ GROUPS = ("ipv4-address", "ipv4-route")
 _IFADDR = struct.Struct("=BBBBI")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ADDRESS, _LOCAL, _TABLE = 1, 2, 15
+_SECONDARY = 0x01  # IFA_F_SECONDARY
 _CONCERNED = frozenset(
     {
         MessageType.NEW_LINK,
@@ -53,17 +54,19 @@ def usable_by_device(
     ways_out = {index for body in routes for index in _ways_out(body)}
     usable: dict[int, tuple[IPv4Address, ...]] = {}
     for body in addresses:
-        index, address = _parse_address(body)
-        if index in ways_out and is_unicast_routable(address):
+        _, _, flags, _, index = _IFADDR.unpack_from(body)
+        address = _address(body)
+        # Of those of one network, the first one is as good as all.
+        is_needed = index in ways_out and not flags & _SECONDARY
+        if is_needed and is_unicast_routable(address):
             usable[index] = (*usable.get(index, ()), address)
     return usable
 
 
-def _parse_address(body: bytes) -> tuple[int, IPv4Address]:
-    index = _IFADDR.unpack_from(body)[4]
+def _address(body: bytes) -> IPv4Address:
     found = parse_attributes(body[_IFADDR.size :])
     # With a peer address (point to point), LOCAL is ours and ADDRESS the peer's.
-    return index, IPv4Address(found.get(_LOCAL) or found[_ADDRESS])
+    return IPv4Address(found.get(_LOCAL) or found[_ADDRESS])
 
 
 def _ways_out(body: bytes) -> Iterator[int]:

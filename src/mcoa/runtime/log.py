@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from ipaddress import IPv6Address
 from typing import TextIO
+
+from mcoa.engine.addresses import as_written
 
 _EVENT = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _PLAIN = re.compile(r"[!#-<>-~]+")  # printable ASCII without space, quote and equals sign
@@ -132,7 +135,11 @@ class EventLog:
             raise ValueError(f"{event!r} is not the name of an event, such as binding-expired")
         moment = datetime.fromtimestamp(self._wall_clock(), UTC)
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        present = {name: value for name, value in fields.items() if value is not None}
+        present = {
+            name: as_written(value) if isinstance(value, IPv6Address) else value
+            for name, value in fields.items()
+            if value is not None
+        }
         line = _json_line if self._as_json else _text_line
         try:
             self._stream.write(line(time, level.name.lower(), event, present))

@@ -28,7 +28,7 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
-from mcoa.engine.addresses import ipv4_mapped
+from mcoa.engine.addresses import as_written, ipv4_mapped
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.engine.usable_paths import UsablePath
 from mcoa.runtime.arrivals import ICMPV6_TYPES, Arrivals
@@ -357,7 +357,7 @@ class MobileNodeService:
             level=Level.INFO,
             link=name,
             up=state.up,
-            addresses=" ".join(str(a.ipv4_mapped or a) for a in addresses) or None,
+            addresses=" ".join(str(as_written(a)) for a in addresses) or None,
         )
 
     def _settle_link(self, link: str) -> None:

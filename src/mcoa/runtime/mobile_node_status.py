@@ -11,7 +11,7 @@ from mcoa.binding.update_list import Registration
 from mcoa.dataplane.counters import Snapshot
 from mcoa.dataplane.flows import Flow
 from mcoa.dataplane.liveness import Health, Liveness, Place
-from mcoa.engine.addresses import ipv4_mapped
+from mcoa.engine.addresses import as_written, ipv4_mapped
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
@@ -25,7 +25,6 @@ from mcoa.runtime.status import (
     PeerStatus,
     RuleStatus,
     Status,
-    as_shown,
 )
 
 _NO_AGENT = IPv6Address(0)  # while one is looked for
@@ -97,7 +96,7 @@ class MobileNodeView:
         return BindingLine(
             home_address=self.configuration.mobile_node.home_address,
             bid=entry.bid,
-            care_of_address=None if address is None else as_shown(address),
+            care_of_address=None if address is None else as_written(address),
             state=entry.state,
             link=entry.link,
             remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
@@ -125,7 +124,7 @@ class MobileNodeView:
             interface=link.interface,
             state=self._word(link, state, lives, is_home=is_home),
             bid=bound[0].bid or None if bound else link.bid,
-            addresses=tuple(map(as_shown, addresses)),
+            addresses=tuple(map(as_written, addresses)),
             weight=link.weight,
             mtu=self.mtus.get(link.name),
             flows=sum(path.active_flows for path in bound),

@@ -28,11 +28,6 @@ UNPROTECTED = "security is none: signalling is not protected, use it in tests al
 Address = IPv6Address | IPv4Address
 
 
-def as_shown(address: IPv6Address) -> Address:
-    """Return an address as people write it: IPv4-mapped ones stand for others."""
-    return address.ipv4_mapped or address
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
     """The device that mobile traffic goes through."""

@@ -20,12 +20,13 @@ from mcoa.runtime.errors import CommandError, NotRunningError
 PATIENCE_S = 20.0
 PORT = 7002
 HOME_ADDRESS, AGENT, CORRESPONDENT = "2001:db8:1::100", "2001:db8:1::1", "2001:db8:2::10"
-AGENT_4, LTE_4, NAT_4, OTHER_NAT_4, WIFI_4 = (
+AGENT_4, LTE_4, NAT_4, OTHER_NAT_4, WIFI_4, OTHER_WIFI_4 = (
     "198.51.100.2",
     "10.64.0.2",
     "198.18.1.2",
     "198.18.1.3",
     "192.0.2.10",
+    "192.0.2.11",
 )
 WIFI_6 = "2001:db8:b::10"
 LTE, WIFI = 1, 2  # BIDs
@@ -160,6 +161,14 @@ class Ipv4Network:
         far = {"lte": (self.nat, "radio"), "wifi": (self.net, "wifi")}
         namespace, device = far[link]
         namespace.ip(f"link set {device} {'up' if present else 'down'}")
+
+    def readdress_wifi(self, before: str, after: str) -> None:
+        """Give a link another address, as after a new lease."""
+        self.node.ip(
+            f"address delete {before}/24 dev wifi",
+            f"address add {after}/24 dev wifi",
+            "route replace default via 192.0.2.1 dev wifi metric 200",
+        )
 
     def transfer(self, octets: bytes, *, up: bool) -> bytes:
         """Send octets in one connection of the mobile node's; return what arrived."""

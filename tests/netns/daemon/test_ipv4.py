@@ -1,16 +1,28 @@
 """RFC 5648 §8, RFC 5555: uplinks that have nothing but IPv4, one of them behind a NAT."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from hashlib import sha256
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from decode.agreement import compare, descriptions
+from decode.captures import ETHERNET, pcap
+from decode.tshark import Opinion, needs_tshark, opinions
+from mcoa.lab.capture import Tap, open_tap
+from mcoa.wire.ipv6 import MOBILITY_HEADER
 from netns.daemon.ipv4_network import (
+    AGENT,
+    AGENT_4,
+    HOME_ADDRESS,
     LTE,
     LTE_4,
     NAT_4,
     OTHER_NAT_4,
+    OTHER_WIFI_4,
     WIFI,
     WIFI_4,
     WIFI_6,
@@ -22,6 +34,7 @@ from netns.daemon.ipv4_network import (
 
 pytestmark = pytest.mark.netns
 
+_BEFORE_INNER = 14 + 20 + 8  # Ethernet, IPv4, UDP
 OCTETS = Random(7).randbytes(8 << 20)
 
 
@@ -111,6 +124,58 @@ def test_an_agent_that_was_killed_serves_the_same_ends(
     network.wait(lambda: network.cache() == before, within_s=5.0)
     train.run(0.5)
     assert len(train.times) > 40
+
+
+@needs_tshark
+@pytest.mark.requirement("S8.1-04", "S8.1-05", "S8.1-07", "S8.1-15")
+def test_wireshark_reads_what_goes_in_udp(network: Ipv4Network, tmp_path: Path) -> None:
+    """An update of a changed address and its answer, at the agent's interface."""
+    tap = Tap(namespace=network.agent.path, interface="eth0", label="agent")
+    with closing(open_tap(tap)) as tapped:
+        tapped.settimeout(0.5)
+        network.readdress_wifi(WIFI_4, OTHER_WIFI_4)
+        network.wait(lambda: network.cache().get(WIFI) == OTHER_WIFI_4)
+        frames = list(_received(tapped))
+    capture = tmp_path / "udp.pcap"
+    capture.write_bytes(pcap(frames, ETHERNET))
+    messages = [each for each in opinions(capture) if "mip6.mhtype" in each.fields]
+    updates = [each for each in messages if each.fields["mip6.mhtype"] == "5"]
+    news = [each for each in updates if _options(each).get(35) == 8]
+    assert news
+    for each in updates:
+        fields = each.fields
+        assert (fields["ip.dst"], fields["udp.dstport"]) == (AGENT_4, "4191")
+        assert (fields["ipv6.src"], fields["ipv6.dst"]) == (HOME_ADDRESS, AGENT)
+        assert 32 not in _options(each)
+    answers = [each for each in messages if each.fields["mip6.mhtype"] == "6"]
+    ours = [each for each in answers if each.fields["ip.dst"] == OTHER_WIFI_4]
+    assert ours
+    for each in ours:
+        assert (each.fields["ip.src"], each.fields["udp.srcport"]) == (AGENT_4, "4191")
+        assert list(_options(each)) == [31, 35]
+    assert len(descriptions(capture.read_bytes())) == len(frames)
+    capture.write_bytes(pcap(frame[_BEFORE_INNER:] for frame in frames))
+    described = descriptions(capture.read_bytes())
+    for number, each in enumerate(opinions(capture), 1):
+        assert not each.malformed
+        compare(described[number], each)
+    network.readdress_wifi(OTHER_WIFI_4, WIFI_4)
+    network.wait(lambda: network.cache().get(WIFI) == WIFI_4)
+    network.wait(network.is_served)
+
+
+def _options(opinion: Opinion) -> dict[int, int]:
+    """Return the lengths of a message's options, by type."""
+    return {kind: length for kind, length, _ in opinion.options}
+
+
+def _received(tapped: socket.socket) -> Iterator[bytes]:
+    with suppress(TimeoutError):
+        while True:
+            frame = tapped.recv(65535)
+            # Within IPv4, UDP and IPv6, whatever is no signalling would be too much.
+            if frame[12:14] == b"\x08\0" and frame[48:49] == bytes((MOBILITY_HEADER,)):
+                yield frame
 
 
 def test_whoever_ends_leaves_nothing(network: Ipv4Network) -> None:
