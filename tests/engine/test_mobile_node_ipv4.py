@@ -9,7 +9,7 @@ import pytest
 from engine.bench_of_node import AGENT, HOME, LTE, MAC, POLICY, WIFI, Bench
 from mcoa.engine.actions import Envelope, UdpEnd
 from mcoa.engine.addresses import ipv4_mapped
-from mcoa.engine.policy import AtHome, FlowPolicy
+from mcoa.engine.policy import AtHome, FlowPolicy, LinkPolicy
 from mcoa.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication
 from mcoa.wire.options import BindingIdentifier
 from mcoa.wire.options_ipv4 import Ipv4CareOfAddress, NatDetection
@@ -168,6 +168,39 @@ def test_ipv6_is_preferred_on_the_same_link(bench: Bench) -> None:
     bench.answer()
     bench.link("lte", LTE, ONE)
     assert bench.said() == {1: LTE}
+
+
+def test_a_link_may_be_bound_with_both_families() -> None:
+    links = (LinkPolicy(name="lte", bid=1, both_families=True), LinkPolicy(name="wifi", bid=2))
+    bench = Bench(policy=replace(POLICY_4, links=links))
+    bench.link("lte", LTE, ONE)
+    bench.link("wifi", WIFI, TWO)
+    assert bench.said() == {1: LTE, 2: WIFI}
+    bench.answer()
+    assert bench.said() == {3: FIRST}
+    bench.answer()
+    assert bench.usable() == {1: LTE, 2: WIFI, 3: ONE}
+
+
+def test_rfc5555_5_1_an_agent_that_is_silent_over_ipv6_is_asked_over_ipv4() -> None:
+    bench = Bench(policy=replace(POLICY_4, links=(LinkPolicy(name="lte", bid=1),)))
+    bench.link("lte", LTE, ONE)
+    bench.advance(1.5 + 3 + 6 - 0.1)
+    assert [_bids(each) for each in bench.updates] == [{1: LTE}] * 3
+    bench.advance(0.1)
+    assert bench.said() == {1: FIRST}
+    bench.answer()
+    assert bench.usable() == {1: ONE}
+    bench.link("lte", WIFI, ONE)  # another address does not bring the agent back
+    assert bench.usable() == {1: ONE}
+
+
+def test_and_over_ipv6_again_when_ipv4_does_no_better(bench: Bench) -> None:
+    bench.link("lte", LTE, ONE)
+    bench.advance(300.0)
+    said = [_bids(each)[1] for each in bench.updates]
+    assert said[:9] == [LTE] * 3 + [FIRST] * 3 + [LTE] * 3
+    assert len(said) < 16  # as seldom as ever
 
 
 def test_an_agent_without_ipv4_is_offered_none() -> None:

@@ -256,9 +256,10 @@ BAD_LINKS = [
     ("weight", "true", "not a rate", "megabits"),
     ("weight", '"fast"', "not a rate", "kbit/s"),
     ("weight", "[]", "not text", "kbit/s"),
-    ("family", '"ipv5"', "none of the choices", '"auto", "ipv6" or "ipv4"'),
-    ("family", "4", "not text", '"auto", "ipv6" or "ipv4"'),
-    ("family", '"ipv4"', 'nothing goes over "ipv4"', "home_agent_ipv4"),
+    ("family", '"ipv5"', "none of the choices", '"auto", "ipv6", "ipv4" or "both"'),
+    ("family", "4", "not text", '"auto", "ipv6", "ipv4" or "both"'),
+    ("family", '"ipv4"', "nothing goes over IPv4", "home_agent_ipv4"),
+    ("family", '"both"', "nothing goes over IPv4", "home_agent_ipv4"),
 ]
 
 

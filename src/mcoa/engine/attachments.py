@@ -17,13 +17,15 @@ class Attachments:
 
     Attributes:
         takes_ipv4: the agent in use can be reached over IPv4, and binds such addresses.
+        prefers_ipv4: it was not heard over IPv6.
     """
 
     def __init__(self, policy: MobileNodePolicy, *, unknown_round_trip_s: float) -> None:
         self.home = HomeLink(choice=policy.at_home)
         self.use_of_home: AtHome | None = None
         self.round_trip_s: dict[IPv6Address, float] = {}
-        self.takes_ipv4 = False
+        self.takes_ipv4 = self.prefers_ipv4 = False
+        self._both = {link.name for link in policy.links if link.both_families}
         self._policy = policy
         self._unknown_s = unknown_round_trip_s
         self._links: dict[str, tuple[IPv6Address, ...]] = {}
@@ -31,7 +33,7 @@ class Attachments:
     def change_link(self, link: str, addresses: tuple[IPv6Address, ...]) -> bool:
         """Take note of a link's addresses; tell whether that changes what it offers.
 
-        Those of IPv4 count where there are no others, and are IPv4-mapped ones.
+        Those of IPv4 are IPv4-mapped ones.
         """
         network = self._policy.home_network
         usable = tuple(
@@ -68,11 +70,20 @@ class Attachments:
 
     def _visited(self) -> Offers:
         """Return the care-of addresses that the agent in use can bind, by link."""
-        return {link: self._best(addresses) for link, addresses in self._links.items()}
+        return {link: self._best(link, every) for link, every in self._links.items()}
 
-    def _best(self, addresses: tuple[IPv6Address, ...]) -> tuple[IPv6Address, ...]:
-        ipv6 = tuple(each for each in addresses if each.ipv4_mapped is None)
-        return ipv6 or (addresses if self.takes_ipv4 else ())
+    def _best(self, link: str, every: tuple[IPv6Address, ...]) -> tuple[IPv6Address, ...]:
+        ipv6 = tuple(each for each in every if each.ipv4_mapped is None)
+        ipv4 = tuple(each for each in every if each not in ipv6) if self.takes_ipv4 else ()
+        if link in self._both:
+            return (*ipv6, *ipv4)
+        return (ipv4 or ipv6) if self.prefers_ipv4 else (ipv6 or ipv4)
+
+    def turn_family(self) -> bool:
+        """Prefer the other family where a link has both; False if none has (RFC 5555 §5.1)."""
+        before = self.offers()
+        self.prefers_ipv4 = not self.prefers_ipv4
+        return self.offers() != before
 
     def sources(self) -> list[tuple[IPv6Address, str]]:
         """Return the IPv6 care-of addresses there are, with their links, by preference."""

@@ -108,10 +108,16 @@ class CorrespondentPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPolicy:
-    """An uplink of the mobile node; `bid` None leaves the choice to the node."""
+    """An uplink of the mobile node.
+
+    Attributes:
+        bid: None leaves the choice to the node.
+        both_families: bind its IPv6 and its IPv4 addresses, and not just those of one family.
+    """
 
     name: str
     bid: int | None = None
+    both_families: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

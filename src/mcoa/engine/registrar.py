@@ -47,6 +47,9 @@ _SILENT_ATTEMPTS = 2
 # Then it is another agent's turn, if there is another one.
 _ATTEMPTS_AN_AGENT = 3
 
+# Then it is IPv4's turn, where there is IPv4, and IPv6's again later.
+_ATTEMPTS_A_FAMILY = 3
+
 _HOME_QUIET_S = 20.0
 
 
@@ -306,6 +309,8 @@ class Registrar:
             return []
         if attempt >= _ATTEMPTS_AN_AGENT and self._told(News.SILENT, now):
             return []
+        if attempt and attempt % _ATTEMPTS_A_FAMILY == 0:
+            self._turn_family()
         actions: list[Action] = []
         if attempt == _SILENT_ATTEMPTS and self._is_unproven_home():
             actions, attempt = self._doubt_home(now), 0
@@ -313,6 +318,12 @@ class Registrar:
         if attempt == _SILENT_ATTEMPTS and actions:
             return [Report(event="home-agent-silent"), *actions]
         return actions
+
+    def _turn_family(self) -> None:
+        """Try the other family of addresses, if not one update was answered."""
+        is_heard = any(entry.is_usable for entry in self.update_list)
+        if not is_heard and not self._is_ending and self._attached.turn_family():
+            self.wish_for_links()
 
     def _puts_off(self, now: float) -> bool:
         """Let an IPv4 address wait from which nobody is heard, while others are answered.

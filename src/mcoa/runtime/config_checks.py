@@ -166,10 +166,10 @@ def _check_mobile_node(document: Table) -> Iterator[Finding]:
     for index, link in enumerate(tables):
         path: Path = ("link", index, "interface")
         yield from _check_not_the_device(document, path, link.get("interface"))
-        if link.get("family") == "ipv4" and "home_agent_ipv4" not in table:
+        if link.get("family") in ("ipv4", "both") and "home_agent_ipv4" not in table:
             yield Finding(
                 path=("link", index, "family"),
-                message='family: nothing goes over "ipv4" to an agent without such an address',
+                message="family: nothing goes over IPv4 to an agent without such an address",
                 hint="write home_agent_ipv4 in [mobile-node]",
             )
     for key, noun in (("name", "name"), ("interface", "interface"), ("bid", "BID")):

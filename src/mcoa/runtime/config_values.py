@@ -124,7 +124,7 @@ def _ipv4_address(value: object) -> IPv4Address:
 
 
 def _family(value: object) -> str:
-    hint = 'write "auto", "ipv6" or "ipv4"'
+    hint = 'write "auto", "ipv6", "ipv4" or "both"'
     text = quoted_text(value, hint)
     if text not in get_args(Family):
         raise refusal(f"{as_written(value)} is none of the choices", hint)
@@ -292,8 +292,8 @@ Interface = Annotated[str, BeforeValidator(_interface)]
 Device = Annotated[str, BeforeValidator(_device)]
 Address = Annotated[IPv6Address, BeforeValidator(_address)]
 AgentIpv4Address = Annotated[IPv4Address, BeforeValidator(_ipv4_address)]
-Family = Literal["auto", "ipv6", "ipv4"]
-"""Of care-of addresses: IPv6 where there is one, else IPv4; or one of the two alone."""
+Family = Literal["auto", "ipv6", "ipv4", "both"]
+"""Of care-of addresses: IPv6 where there is one, else IPv4; one of the two alone; or both."""
 
 FamilyChoice = Annotated[Family, BeforeValidator(_family)]
 Prefix = Annotated[IPv6Network, BeforeValidator(_prefix)]

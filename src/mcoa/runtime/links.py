@@ -115,13 +115,10 @@ ABSENT_LINK = LinkState()
 
 
 def care_of_addresses(state: LinkState, family: Family) -> tuple[IPv6Address, ...]:
-    """Return the addresses that a link can be used with now.
-
-    Those of IPv4 serve where there are no others of `family`, as IPv4-mapped ones.
-    """
+    """Return the addresses that a link can be used with now; those of IPv4 are IPv4-mapped."""
     ipv6 = state.care_of_addresses if state.leads_out and family != "ipv4" else ()
     ipv4 = map(ipv4_mapped, state.ipv4) if state.up and family != "ipv6" else ()
-    return ipv6 or tuple(ipv4)
+    return (*ipv6, *ipv4)
 
 
 def describe_link(

@@ -55,7 +55,10 @@ def mobile_node_policy(configuration: MobileNodeConfiguration) -> MobileNodePoli
         home_address=settings.home_address,
         home_agent=settings.home_agent,
         home_agent_by_ipv4=settings.home_agent_ipv4 is not None,
-        links=tuple(LinkPolicy(name=each.name, bid=each.bid) for each in configuration.links),
+        links=tuple(
+            LinkPolicy(name=each.name, bid=each.bid, both_families=each.family == "both")
+            for each in configuration.links
+        ),
         lifetime_s=settings.lifetime_s,
         multiple_care_of=settings.multiple_care_of,
         bulk=settings.bulk,

@@ -221,8 +221,9 @@ weight = 40
 # table's is used.
 # home = true
 
-# Which care-of addresses it is used with: "auto" takes those of IPv6 and, where there are
-# none, of IPv4; "ipv6" or "ipv4" only these.
+# Which care-of addresses it is used with: "auto" takes those of IPv6 or, where there are
+# none or the agent is not heard over IPv6, of IPv4; "ipv6" or "ipv4" takes only these. With
+# "both" the link has two paths, and probes find out over which one packets arrive.
 # family = "auto"
 
 [[link]]

@@ -77,6 +77,20 @@ def test_tcp_arrives_whole_over_either_link(network: Ipv4Network, link: str, up:
     network.wait(network.is_served)
 
 
+def test_a_way_that_takes_less_than_the_links_say_gets_fragments(network: Ipv4Network) -> None:
+    network.command("link", "disable", "lte")
+    network.net.ip("link set home mtu 1400")
+    network.agent.ip("link set eth0 mtu 1400")
+    try:
+        for up in (True, False):
+            assert sha256(network.transfer(OCTETS, up=up)).digest() == sha256(OCTETS).digest()
+    finally:
+        network.net.ip("link set home mtu 1500")
+        network.agent.ip("link set eth0 mtu 1500")
+        network.command("link", "enable", "lte")
+    network.wait(network.is_served)
+
+
 def test_a_lost_carrier_moves_flows_to_the_other_link(
     network: Ipv4Network, train: Train
 ) -> None:

@@ -282,7 +282,9 @@ def test_udp_over_ipv4_is_right_for_others(bed: Bed) -> None:
     assert (outer["UDP"].sport, outer["UDP"].dport) == (PORT_4, NAT_PORT)
     assert outer["UDP"].len == len(packet) + 8
     assert bytes(outer["UDP"].payload) == packet
-    assert outer.flags == "DF"
+    assert not outer.flags
+    ids = {IP((bed.leave(packet) or b"")[ETHERNET:]).id for _ in range(4)}
+    assert len(ids) > 1  # routers may fragment it
 
 
 @shaped(IN_UDP)

@@ -6,7 +6,6 @@
 #include "choose.h"
 
 #define ENCAPSULATION_PORT 4191
-#define DO_NOT_FRAGMENT 0x4000
 #define FAMILY_IPV4 2
 #define FAMILY_IPV6 10
 #define FIXED BPF_F_ADJ_ROOM_FIXED_GSO
@@ -80,7 +79,11 @@ static __always_inline int add_udp_header(struct __sk_buff *skb, const struct ip
 	outer.ip.ihl = 5;
 	outer.ip.tos = inner->priority << 4 | inner->flow_lbl[0] >> 4;
 	outer.ip.tot_len = bpf_htons(length + sizeof(outer));
-	outer.ip.frag_off = bpf_htons(DO_NOT_FRAGMENT);
+	/*
+	 * Routers may fragment it: an error that says what a path takes is nothing that anybody
+	 * could prove. Fragments are told apart by this (RFC 6864).
+	 */
+	outer.ip.id = bpf_get_prandom_u32();
 	outer.ip.ttl = HOP_LIMIT;
 	outer.ip.protocol = IPPROTO_UDP;
 	__builtin_memcpy(&outer.ip.saddr, way->source + 12, 4);
