@@ -8,11 +8,11 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from mcoa.runtime.config_models import (
@@ -21,16 +21,21 @@ from mcoa.runtime.config_models import (
     HomeAgentConfiguration,
     MobileNodeConfiguration,
 )
+from mcoa.runtime.config_values import Family
 from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError
 from mcoa.runtime.fast_path.libbpf import LIBRARY, library
 from mcoa.runtime.fast_path.maps import Maps, Sizes
+from mcoa.runtime.ipv4_addresses import ask_for_ipv4
 from mcoa.runtime.links import LinkState, LinkTable, describe_link
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.rtnetlink import MAIN_TABLE
 from mcoa.runtime.sysctl import device_setting, read_setting
+from mcoa.wire.checksum import internet_checksum
 
 _ECHO_REQUEST, _ECHO_REPLY = 128, 129
+_IPV4_ECHO_REQUEST, _IPV4_ECHO_REPLY = 8, 0
+_Address = IPv4Address | IPv6Address
 _ANSWER_WITHIN_S: Final = 2.0
 _ECHO: Final = struct.Struct("!BBHHH")
 _ICMPV6_FILTER: Final = 1
@@ -61,15 +66,15 @@ def examine(configuration: Configuration) -> Iterator[Diagnosis]:
     yield _ipv6()
     yield _data_plane(configuration)
     yield _daemon(configuration)
-    states = _link_states()
+    links = _link_states()
     match configuration:
         case HomeAgentConfiguration():
-            yield from _home_agent(configuration, states)
+            yield from _home_agent(configuration, links)
         case MobileNodeConfiguration():
-            yield from _mobile_node(configuration, states)
+            yield from _mobile_node(configuration, links)
         case CorrespondentConfiguration():
             for interface in configuration.correspondent.interfaces or ():
-                yield _interface(f"interface {interface}", states(interface))
+                yield _interface(f"interface {interface}", links.state(interface))
 
 
 def _rights() -> Diagnosis:
@@ -163,7 +168,7 @@ def _daemon(configuration: Configuration) -> Diagnosis:
     )
 
 
-def _link_states() -> Callable[[str], LinkState]:
+def _link_states() -> LinkTable:
     table = LinkTable()
     with Netlink() as netlink:
         table.reload(
@@ -172,13 +177,17 @@ def _link_states() -> Callable[[str], LinkState]:
             netlink.routes(table=MAIN_TABLE),
             netlink.neighbours(),
         )
-    return table.state
+        table.ipv4 = ask_for_ipv4(netlink)
+    return table
 
 
-def _interface(what: str, state: LinkState, *, needs_router: bool = False) -> Diagnosis:
-    found = describe_link(state, needs_router=needs_router)
+def _interface(
+    what: str, state: LinkState, *, needs_router: bool = False, family: Family = "auto"
+) -> Diagnosis:
+    found = describe_link(state, needs_router=needs_router, family=family)
     if found == "up":
-        addresses = ", ".join(str(each.address) for each in state.addresses)
+        every = [*(each.address for each in state.addresses), *state.ipv4]
+        addresses = ", ".join(map(str, every))
         return Diagnosis(
             what=what, verdict=Verdict.WORKS, finding=f"{addresses}, MTU {state.mtu}"
         )
@@ -188,17 +197,26 @@ def _interface(what: str, state: LinkState, *, needs_router: bool = False) -> Di
         "no router": "it needs a default route: a router advertisement, DHCP, or one by hand",
         "router silent": "its default router does not answer",
         "no address": "it needs a global or unique local IPv6 address",
+        "no IPv4": "it needs an IPv4 address and default route, as DHCP brings them",
     }.get(found, "")
     is_needed = not needs_router
     verdict = Verdict.FAILS if is_needed else Verdict.DOUBTFUL
     return Diagnosis(what=what, verdict=verdict, finding=found, advice=advice)
 
 
-def _home_agent(
-    configuration: HomeAgentConfiguration, states: Callable[[str], LinkState]
-) -> Iterator[Diagnosis]:
+def _home_agent(configuration: HomeAgentConfiguration, links: LinkTable) -> Iterator[Diagnosis]:
     settings = configuration.home_agent
-    yield _interface(f"home link {settings.home_link}", states(settings.home_link))
+    yield _interface(f"home link {settings.home_link}", links.state(settings.home_link))
+    if settings.ipv4_address is not None:
+        has_it = any(settings.ipv4_address in each for each in links.ipv4.values())
+        yield Diagnosis(
+            what=f"IPv4 address {settings.ipv4_address}",
+            verdict=Verdict.WORKS if has_it else Verdict.DOUBTFUL,
+            finding="is here" if has_it else "no interface with a default route has it",
+            advice=""
+            if has_it
+            else "mobile nodes in IPv4 networks must reach UDP port 4191 there",
+        )
     with Netlink() as netlink:
         owners = {
             each.index for each in netlink.addresses() if each.address == settings.address
@@ -216,19 +234,28 @@ def _home_agent(
 
 
 def _mobile_node(
-    configuration: MobileNodeConfiguration, states: Callable[[str], LinkState]
+    configuration: MobileNodeConfiguration, links: LinkTable
 ) -> Iterator[Diagnosis]:
-    agent = configuration.mobile_node.home_agent
+    settings = configuration.mobile_node
+    agent, agent_ipv4 = settings.home_agent, settings.home_agent_ipv4
     usable = 0
     for link in configuration.links:
-        state = states(link.interface)
-        diagnosis = _interface(f"link {link.name} ({link.interface})", state, needs_router=True)
+        has_ipv4 = agent_ipv4 is not None and link.family != "ipv6"
+        state = links.state(link.interface, ipv4=has_ipv4)
+        diagnosis = _interface(
+            f"link {link.name} ({link.interface})",
+            state,
+            needs_router=True,
+            family=link.family,
+        )
         yield diagnosis
         if diagnosis.verdict is not Verdict.WORKS:
             continue
         usable += 1
-        if agent is not None:
-            yield _reach(link.name, link.interface, state, agent)
+        if agent is not None and state.leads_out and state.addresses and link.family != "ipv4":
+            yield _reach(link.name, link.interface, state.care_of_addresses[0], agent)
+        if agent_ipv4 is not None and state.ipv4:
+            yield _reach(link.name, link.interface, state.ipv4[0], agent_ipv4)
     if not usable:
         yield Diagnosis(
             what="links",
@@ -238,9 +265,10 @@ def _mobile_node(
         )
 
 
-def _reach(link: str, interface: str, state: LinkState, agent: IPv6Address) -> Diagnosis:
-    what = f"home agent by {link}"
-    source = state.care_of_addresses[0]
+def _reach(link: str, interface: str, source: _Address, agent: _Address) -> Diagnosis:
+    is_ipv4 = isinstance(agent, IPv4Address)
+    what = f"home agent by {link}" + (" over IPv4" if is_ipv4 else "")
+    needed = "UDP port 4191" if is_ipv4 else "protocols 41, 58 and 135"
     try:
         round_trip_s = _echo(interface, source, agent)
     except OSError as error:
@@ -255,33 +283,49 @@ def _reach(link: str, interface: str, state: LinkState, agent: IPv6Address) -> D
             what=what,
             verdict=Verdict.FAILS,
             finding=f"{agent} does not answer an echo request within {_ANSWER_WITHIN_S:.0f} s",
-            advice="does its daemon run, is its prefix routed to it, does a firewall let"
-            " protocols 41, 58 and 135 pass?",
+            advice="does its daemon run, is its address routed to it, does a firewall let"
+            f" {needed} pass?",
         )
     finding = f"answers after {round_trip_s * 1000:.0f} ms"
     return Diagnosis(what=what, verdict=Verdict.WORKS, finding=finding)
 
 
-def _echo(interface: str, source: IPv6Address, destination: IPv6Address) -> float | None:
+def _echo(interface: str, source: _Address, destination: _Address) -> float | None:
     """Return the round trip of an echo in seconds; None without an answer."""
     identifier = os.getpid() & 0xFFFF
-    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as opened:
-        blocked = [0xFFFFFFFF] * 8
-        blocked[_ECHO_REPLY // 32] &= ~(1 << _ECHO_REPLY % 32)
-        filtered = struct.pack("=8I", *blocked)
-        opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, filtered)
+    is_ipv4 = isinstance(destination, IPv4Address)
+    with _echo_socket(is_ipv4=is_ipv4) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         opened.bind((str(source), 0))
+        kind = _IPV4_ECHO_REQUEST if is_ipv4 else _ECHO_REQUEST
+        blank = _ECHO.pack(kind, 0, 0, identifier, 1)
+        # The kernel sums for ICMPv6 alone.
+        checksum = internet_checksum(blank) if is_ipv4 else 0
         begun_s = time.monotonic()
         with suppress(OSError):  # no route counts as no answer
-            opened.sendto(_ECHO.pack(_ECHO_REQUEST, 0, 0, identifier, 1), (str(destination), 0))
+            opened.sendto(_ECHO.pack(kind, 0, checksum, identifier, 1), (str(destination), 0))
         while (left_s := begun_s + _ANSWER_WITHIN_S - time.monotonic()) > 0:
             if not select.select([opened], [], [], left_s)[0]:
                 break
-            message = opened.recv(2048)
-            if len(message) >= _ECHO.size and _ECHO.unpack_from(message)[3] == identifier:
+            packet = opened.recv(2048)
+            message = packet[4 * (packet[0] & 0x0F) :] if is_ipv4 else packet
+            if len(message) < _ECHO.size:
+                continue
+            answer, _, _, answered, _ = _ECHO.unpack_from(message)
+            if answer in (_ECHO_REPLY, _IPV4_ECHO_REPLY) and answered == identifier:
                 return time.monotonic() - begun_s
     return None
+
+
+def _echo_socket(*, is_ipv4: bool) -> socket.socket:
+    if is_ipv4:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    opened = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    blocked = [0xFFFFFFFF] * 8
+    blocked[_ECHO_REPLY // 32] &= ~(1 << _ECHO_REPLY % 32)
+    filtered = struct.pack("=8I", *blocked)
+    opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, filtered)
+    return opened
 
 
 def worst(diagnoses: list[Diagnosis]) -> Verdict:

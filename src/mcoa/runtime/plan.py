@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mcoa.engine.addresses import home_agents_anycast
+from mcoa.engine.addresses import as_written, home_agents_anycast
 from mcoa.engine.policy import AtHome
 from mcoa.runtime.config_models import (
     Configuration,
@@ -12,7 +12,8 @@ from mcoa.runtime.config_models import (
 )
 from mcoa.runtime.correspondent import TABLE, beside
 from mcoa.runtime.home_link import INNER_MTU
-from mcoa.runtime.links import LinkTable, describe_link
+from mcoa.runtime.ipv4_addresses import ask_for_ipv4
+from mcoa.runtime.links import LinkTable, care_of_addresses, describe_link
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.policies import mobile_node_policy
 from mcoa.runtime.routing import (
@@ -63,6 +64,10 @@ def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
         anycast = home_agents_anycast(prefix)
         yield f"ip -6 route add {anycast} dev {device} mtu lock {INNER_MTU}"
         yield f"ip -6 neigh add proxy {anycast} dev {link}"
+    if settings.ipv4_address is not None:
+        yield f"# UDP port 4191 of {settings.ipv4_address}, for mobile nodes in IPv4 networks"
+        if configuration.dataplane != "userspace":
+            yield f"sysctl net.ipv4.conf.{device}.forwarding=1"
     if settings.advertise:
         yield f"# router advertisements on {link}, every one to three seconds"
     yield f"# for each registered home address H of {', '.join(map(str, settings.home_prefixes))}:"
@@ -71,7 +76,8 @@ def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
 
 
 def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
-    device, home_address = configuration.device, configuration.mobile_node.home_address
+    settings = configuration.mobile_node
+    device, home_address = configuration.device, settings.home_address
     yield f"ip link add {device}-in type tun"
     yield f"ip -6 address add {home_address}/128 dev {device}"
     network = mobile_node_policy(configuration).home_network
@@ -88,9 +94,17 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
             netlink.routes(table=MAIN_TABLE),
             netlink.neighbours(),
         )
+        table.ipv4 = ask_for_ipv4(netlink)
     for number, link in enumerate(configuration.links):
-        state = table.state(link.interface)
-        yield f"# link {link.name} on {link.interface}: {describe_link(state)}"
+        has_ipv4 = settings.home_agent_ipv4 is not None and link.family != "ipv6"
+        state = table.state(link.interface, ipv4=has_ipv4)
+        found = describe_link(state, family=link.family)
+        yield f"# link {link.name} on {link.interface}: {found}"
+        for care_of_address in care_of_addresses(state, link.family):
+            if care_of_address.ipv4_mapped is not None:
+                yield f"# UDP port 4191 of {as_written(care_of_address)}, for what IPv4 carries"
+        if has_ipv4:
+            yield f"sysctl net.ipv4.conf.{link.interface}.rp_filter=2  # where it is 1"
         yield f"sysctl net.ipv6.conf.{link.interface}.optimistic_dad=1"
         yield f"sysctl net.ipv6.conf.{link.interface}.use_optimistic=1"
         yield f"tc qdisc add dev {link.interface} clsact"

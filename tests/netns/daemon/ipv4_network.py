@@ -1,5 +1,6 @@
 """A mobile node with two uplinks of IPv4, one of them behind a NAT, and both daemons."""
 
+import json
 import select
 import socket
 import struct
@@ -139,6 +140,15 @@ class Ipv4Network:
             *(sys.executable, "-m", "mcoa", *words),
             *("--socket", str(self.directory / "node.sock")),
         )
+
+    def say(self, namespace: Namespace, *words: str) -> list[str]:
+        """Return the lines that a command prints in a namespace."""
+        return run(*namespace.command(sys.executable, "-m", "mcoa", *words)).splitlines()
+
+    def examine(self, namespace: Namespace, name: str) -> dict[str, Entry]:
+        """Return what the doctor finds, by what was looked at."""
+        (line,) = self.say(namespace, "doctor", "--json", str(self.file(name)))
+        return {each["what"]: each for each in json.loads(line)["diagnoses"]}
 
     def carried(self, link: str) -> int:
         """Return the octets of user packets that a link has carried, both ways."""

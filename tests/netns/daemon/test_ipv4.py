@@ -77,6 +77,32 @@ def test_tcp_arrives_whole_over_either_link(network: Ipv4Network, link: str, up:
     network.wait(network.is_served)
 
 
+def test_the_doctor_reaches_the_agent_over_ipv4(network: Ipv4Network) -> None:
+    at_node = network.examine(network.node, "node")
+    for link in ("lte", "wifi"):
+        assert at_node[f"home agent by {link} over IPv4"]["verdict"] == "works"
+    assert LTE_4 in at_node["link lte (lte)"]["finding"]
+    at_agent = network.examine(network.agent, "agent")
+    assert at_agent[f"IPv4 address {AGENT_4}"]["verdict"] == "works"
+
+
+def test_a_dry_run_tells_what_is_for_ipv4(network: Ipv4Network) -> None:
+    lines = network.say(network.node, "run", "--dry-run", str(network.file("node")))
+    assert f"# UDP port 4191 of {WIFI_4}, for what IPv4 carries" in lines
+    lines = network.say(network.agent, "run", "--dry-run", str(network.file("agent")))
+    assert f"# UDP port 4191 of {AGENT_4}, for mobile nodes in IPv4 networks" in lines
+
+
+def test_the_status_shows_ends_as_people_write_them(network: Ipv4Network) -> None:
+    lines = network.say(
+        network.agent, "show", "--socket", str(network.directory / "agent.sock")
+    )
+    assert any(f"{NAT_4}:" in line and "(NAT)" in line for line in lines)
+    assert any(f"{WIFI_4}:4191" in line for line in lines)
+    assert not any("::ffff" in line for line in lines)
+    assert "::ffff" not in network.log("agent") + network.log("node")
+
+
 def test_a_way_that_takes_less_than_the_links_say_gets_fragments(network: Ipv4Network) -> None:
     network.command("link", "disable", "lte")
     network.net.ip("link set home mtu 1400")

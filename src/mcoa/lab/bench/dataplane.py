@@ -8,6 +8,7 @@ from typing import Final
 
 from mcoa.lab.bench.dataplane_result import (
     EBPF,
+    EBPF_UDP,
     KERNEL_TUNNEL,
     PLAIN,
     USER_SPACE,
@@ -90,13 +91,16 @@ def _ways(
 ) -> tuple[dict[str, tuple[ForwardingNetwork, Way]], dict[str, str]]:
     """Return the ways there are, by name, and why others are not."""
     absent: dict[str, str] = {}
-    bare, first, second, third = (ForwardingNetwork(namespaces, name) for name in "0123")
+    bare, first, second, third, fourth = (
+        ForwardingNetwork(namespaces, name) for name in "01234"
+    )
     ways = {PLAIN: (bare, PLAIN_WAY)}
     attempts: tuple[tuple[str, ForwardingNetwork, Way, Callable[[], None]], ...] = (
         (KERNEL_TUNNEL, bare, KERNEL, bare.add_kernel_tunnel),
         (EBPF, first, OURS, lambda: first.start_daemons("ebpf")),
         (USER_SPACE, second, OURS, lambda: second.start_daemons("userspace")),
-        (USER_SPACE_UDP, third, OURS, lambda: third.start_daemons("userspace", ipv4=True)),
+        (EBPF_UDP, third, OURS, lambda: third.start_daemons("ebpf", ipv4=True)),
+        (USER_SPACE_UDP, fourth, OURS, lambda: fourth.start_daemons("userspace", ipv4=True)),
     )
     for name, network, way, prepare in attempts:
         try:

@@ -13,6 +13,7 @@ PLAIN: Final = "plain forwarding"
 KERNEL_TUNNEL: Final = "kernel tunnel"
 EBPF: Final = "ebpf"
 USER_SPACE: Final = "userspace"
+EBPF_UDP: Final = "ebpf in UDP"
 USER_SPACE_UDP: Final = "userspace in UDP"
 
 
@@ -68,6 +69,8 @@ class DataplaneResult:
             self._ratio("ebpf_tcp_vs_plain", _tcp, EBPF, PLAIN, 0.9),
             self._ratio("ebpf_tcp_vs_kernel", _tcp, EBPF, KERNEL_TUNNEL, 0.9),
             self._ratio("ebpf_packets_vs_plain", _packets, EBPF, PLAIN, 0.7),
+            self._ratio("ebpf_udp_tcp_vs_plain", _tcp, EBPF_UDP, PLAIN, 0.9),
+            self._ratio("ebpf_udp_packets_vs_plain", _packets, EBPF_UDP, PLAIN, 0.0),
             self._ratio("userspace_udp_tcp_vs_plain", _tcp, USER_SPACE_UDP, PLAIN, 0.15),
             self._ratio("userspace_tcp_vs_plain", _tcp, USER_SPACE, PLAIN, 0.15),
             self._ratio("userspace_packets_vs_plain", _packets, USER_SPACE, PLAIN, 0.0),

@@ -10,6 +10,8 @@ _SENTENCES = {
     "ebpf_tcp_vs_plain": "TCP: fast path over plain forwarding",
     "ebpf_tcp_vs_kernel": "TCP: fast path over the kernel's own tunnel",
     "ebpf_packets_vs_plain": "packets: fast path over plain forwarding",
+    "ebpf_udp_tcp_vs_plain": "TCP: fast path in UDP/IPv4 over plain forwarding",
+    "ebpf_udp_packets_vs_plain": "packets: fast path in UDP/IPv4 over plain forwarding",
     "userspace_udp_tcp_vs_plain": "TCP: user space in UDP/IPv4 over plain forwarding",
     "userspace_tcp_vs_plain": "TCP: user space in IPv6 over plain forwarding",
     "userspace_packets_vs_plain": "packets: user space in IPv6 over plain forwarding",
