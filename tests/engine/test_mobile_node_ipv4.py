@@ -104,6 +104,17 @@ def test_an_address_behind_a_nat_is_refreshed_before_the_nat_forgets(bench: Benc
     assert bench.said() == {1: None}
 
 
+@pytest.mark.parametrize(("told_s", "least_s"), [(1, 8), (0, 90), (30, 20)])
+def test_an_agent_may_say_what_the_nat_needs_but_not_anything(
+    bench: Bench, told_s: int, least_s: int
+) -> None:
+    bench = bench.with_policy(lifetime_s=600)
+    bench.link("lte", ONE)
+    bench.advance(0.2)
+    bench.answer(extra=(NatDetection(force_udp=True, refresh_time_s=told_s),))
+    assert least_s < bench.until_due() <= max(told_s or 110, 10)
+
+
 def test_without_a_nat_the_lifetime_says_when(bench: Bench) -> None:
     bench = bench.with_policy(lifetime_s=600)
     bench.link("lte", ONE)

@@ -17,6 +17,7 @@ from mcoa.wire.registry import BindingStatus
 FIRST_QUIET_S = 10.0
 MAX_QUIET_S = 600.0
 _DOUBLINGS = 6  # lead from the first to the last
+_SHORTEST_KEEPALIVE_S = 10  # no NAT forgets so soon
 
 # Only a peer that knows RFC 5648 says one of these, whatever options it sends along.
 _PROOF_OF_MCOA = frozenset(
@@ -193,7 +194,7 @@ def _keepalive_s(message: BindingAcknowledgement) -> int | None:
     """Return what the agent says of a NAT (RFC 5555 §3.2.2)."""
     for option in message.options:
         if isinstance(option, NatDetection) and option.refresh_time_s != option.NO_KEEPALIVE:
-            return option.refresh_time_s or option.USUAL_S
+            return max(option.refresh_time_s or option.USUAL_S, _SHORTEST_KEEPALIVE_S)
     return None
 
 

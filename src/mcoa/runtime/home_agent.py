@@ -47,6 +47,7 @@ from mcoa.runtime.frames import Framed, Frames
 from mcoa.runtime.home_agent_status import HomeAgentView, link_status
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.home_routers import HomeRouters, advertisement
+from mcoa.runtime.ipv4_addresses import interface_with
 from mcoa.runtime.links import LinkState
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -88,7 +89,7 @@ class HomeAgentService:
         end: End,
     ) -> None:
         self._end = end
-        self._journal = journal
+        self._netlink, self._journal = netlink, journal
         self._configuration = configuration
         self._events = Events(log)
         self._loop = asyncio.get_running_loop()
@@ -213,6 +214,8 @@ class HomeAgentService:
         self._origins.start(self._packets, self._device_lost)
         with suppress(OSError):  # one that is not there yet comes in by the device
             self._data_plane.attach_likely(self._home_link.interface)
+        with suppress(OSError):  # one that is not there yet leaves datagrams to the daemon
+            self._attach_ipv4()
         self._data_plane.listen(self._forwarder.drops, self._loop.time)
         self._data_plane.attend(self._loop.time())
         if self._configuration.home_agent.probe_interval_s:
@@ -309,6 +312,13 @@ class HomeAgentService:
             now=lambda: self._driver.now,
             joined=is_alone,
         )
+
+    def _attach_ipv4(self) -> None:
+        """Have the fast path take datagrams where they most likely come in."""
+        address = self._configuration.home_agent.ipv4_address
+        interface = address and interface_with(address, self._netlink)
+        if interface:
+            self._data_plane.attach(interface)
 
     def _told_in_datagrams(self, messages: list[tuple[bytes, UdpEnd]]) -> None:
         self._inbox += messages

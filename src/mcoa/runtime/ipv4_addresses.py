@@ -47,6 +47,13 @@ def ask_for_ipv4(netlink: Netlink) -> dict[int, tuple[IPv4Address, ...]]:
     return usable_by_device(addresses, routes)
 
 
+def interface_with(address: IPv4Address, netlink: Netlink) -> str | None:
+    """Return the name of the interface that leads to other networks from an address."""
+    usable = ask_for_ipv4(netlink)
+    names = (link.name for link in netlink.links() if address in usable.get(link.index, ()))
+    return next(names, None)
+
+
 def usable_by_device(
     addresses: Iterable[bytes], routes: Iterable[bytes]
 ) -> dict[int, tuple[IPv4Address, ...]]:

@@ -342,8 +342,8 @@ class MobileNodeService:
         uplink = self._uplinks[name]
         usable = name != self.engine.home_link and not self._switch.is_withdrawn(name)
         addresses = care_of_addresses(state, self._links[name].family) if usable else ()
-        if addresses and not self._take_up(name, addresses, state):
-            addresses = ()
+        if addresses:
+            addresses = self._take_up(name, addresses, state)
         actions = self.engine.links_changed(name, addresses, self._driver.now)
         self._driver.run(actions)
         if not addresses:
@@ -383,18 +383,27 @@ class MobileNodeService:
         if before is not None and before.link != link:
             self._offer(before.link, self._states[before.link])
 
-    def _take_up(self, name: str, addresses: tuple[IPv6Address, ...], state: LinkState) -> bool:
-        """Begin to use a link; False when it has gone since, as an announcement will tell."""
+    def _take_up(
+        self, name: str, addresses: tuple[IPv6Address, ...], state: LinkState
+    ) -> tuple[IPv6Address, ...]:
+        """Begin to use a link with some of these addresses, which are returned.
+
+        None are when the link has gone since, as an announcement will tell; those of IPv4 are
+        not while another program has the port there.
+        """
         self._steering.converge()
         uplink = self._uplinks[name]
-        try:
-            uplink.use(addresses, self._steering.mtu(name, state))
-            self._capture.attach(uplink.interface, state.index)
-            self._data_plane.attach(uplink.interface)
-        except OSError as error:
-            self._events.log.remote("link-refused", link=name, reason=error.strerror)
-            return False
-        return True
+        ipv6 = tuple(each for each in addresses if each.ipv4_mapped is None)
+        for chosen in dict.fromkeys((addresses, ipv6)):
+            try:
+                uplink.use(chosen, self._steering.mtu(name, state))
+                self._capture.attach(uplink.interface, state.index)
+                self._data_plane.attach(uplink.interface)
+            except OSError as error:
+                self._events.log.remote("link-refused", link=name, reason=error.strerror)
+            else:
+                return chosen
+        return ()
 
     def _tunnel_mtu(self) -> int:
         return self._steering.tunnel_mtu()

@@ -218,6 +218,22 @@ def _received(tapped: socket.socket) -> Iterator[bytes]:
                 yield frame
 
 
+@pytest.mark.parametrize("name", ["agent", "node"])
+def test_the_fast_path_goes_on_while_a_daemon_is_dead(
+    network: Ipv4Network, train: Train, name: str
+) -> None:
+    def kill() -> None:
+        network.kill(name)
+        network.run(name)
+
+    train.run(3.0, during=kill)
+    lost = train.sent - len({number for _, number in train.times})
+    if network.status("node")["data_plane"] == "ebpf":
+        assert lost == 0
+    assert lost < 0.6 * train.sent  # without, what is sent until the daemon is there again
+    network.wait(network.is_served)
+
+
 def test_whoever_ends_leaves_nothing(network: Ipv4Network) -> None:
     assert read_ipv4(network.node, "conf/wifi/rp_filter") == "2"
     network.end("node")

@@ -97,8 +97,10 @@ static __always_inline int from_tunnel(struct __sk_buff *skb, const struct setti
 		return LEAVE_IT;
 	copy_address(entrance->home, settings->role == ROLE_MOBILE_NODE ? &inner.daddr :
 									  &inner.saddr);
-	/* What is for the agent itself never goes past it. */
-	if (settings->role == ROLE_HOME_AGENT && is_same_address(&inner.daddr, settings->address))
+	/* What is for the agent itself never goes past it, nor signalling past the mobile node. */
+	if (settings->role == ROLE_HOME_AGENT ?
+		    is_same_address(&inner.daddr, settings->address) :
+		    inner.nexthdr == MOBILITY_HEADER)
 		return LEAVE_IT;
 	is_known = read_key(skb, at + outer_length + BASE_LENGTH, inner.nexthdr, &inner.saddr,
 			    &inner.daddr, INBOUND, &key);
