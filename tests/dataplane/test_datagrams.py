@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataplane.packets import (
     CARE_OF,
@@ -10,6 +12,7 @@ from dataplane.packets import (
     OTHER_HOME,
     PATHS,
     PEER,
+    SERVICE,
     Agent,
     Node,
     address,
@@ -17,12 +20,16 @@ from dataplane.packets import (
     udp,
 )
 from dataplane.packets import ipv6 as packet_of
+from mcoa.binding.flow_bindings import FlowBinding
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.datagrams import UDP_OVERHEAD
+from mcoa.dataplane.flow_selection import BoundFlow, BoundFlows
 from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.path import Path
+from mcoa.dataplane.rules import Match, Rule, Rules, Verb
 from mcoa.dataplane.trains import Segments, Train, uncouple
 from mcoa.wire.icmpv6 import PacketTooBig, parse_icmpv6
+from mcoa.wire.selectors import Ipv6TrafficSelector
 
 BEHIND_NAT, OUTSIDER = address("::ffff:192.0.2.7"), address("::ffff:192.0.2.8")
 PORT = 40_000
@@ -241,6 +248,89 @@ def test_flows_move_between_paths_of_all_kinds() -> None:
     node.forwarder.table.path_down(HOME, 2)
     assert node.take(udp(HOME, PEER)) == []
     assert len(socket.sent) == 2
+
+
+def copying(end: Agent | Node) -> list[tuple[int, bytes]]:
+    """Have an end copy all packets to two paths of datagrams; return what it sends over them."""
+    sent = Socket(end).sent
+    paths = (replace(PATH, link="lte"), replace(PATH, bid=2, link="wifi", port=PORT + 1))
+    end.forwarder.table.replace(HOME, paths)
+    if isinstance(end, Node):
+        rule = Rule(name="x", match=Match(), verb=Verb.DUPLICATE, links=("lte", "wifi"))
+        end.forwarder.rules = Rules([rule])
+    else:
+        flow = FlowBinding(fid=1, priority=1, selector=Ipv6TrafficSelector(), bids=(1, 2))
+        end.forwarder.flow_bindings[HOME] = BoundFlows(BoundFlow.told([flow]), flow.bids)
+    return sent
+
+
+def test_copies_travel_in_datagrams_and_one_arrives_at_the_agent() -> None:
+    node, agent = Node(), Agent()
+    sent = copying(node)
+    copying(agent)
+    agent.forwarder.flow_bindings.clear()
+    packet = udp(HOME, PEER, size=1000)
+    for _ in range(3):  # equal packets, of which each arrives
+        sent.clear()
+        assert node.take(packet) == []
+        outer = {1: OUTER, 2: (BEHIND_NAT, PORT + 1, 0)}
+        assert sorted(bid for bid, _ in sent) == [1, 2]
+        arrived = [from_network(agent, copy, outer[bid]) for bid, copy in sent]
+        assert arrived == [[packet], []]
+    assert agent.drops == {DropReason.COPY: 3}
+
+
+def test_copies_travel_in_datagrams_and_one_arrives_at_the_node() -> None:
+    node, agent = Node(), Agent()
+    sent = copying(agent)
+    copying(node)
+    packet = udp(size=1000)
+    assert agent.take(packet) == []
+    node.written.clear()
+    for bid, copy in sent:
+        node.forwarder.from_datagram(bid, copy, 0, 0.0)
+    assert node.written == [packet]
+    assert node.drops == {DropReason.COPY: 1}
+
+
+def test_a_copy_in_a_datagram_has_less_room() -> None:
+    node = Node()
+    sent = copying(node)
+    node.take(udp(HOME, PEER, size=ROOM - 48))
+    assert [len(copy) for _, copy in sent] == [ROOM, ROOM]
+    sent.clear()
+    node.take(udp(HOME, PEER, size=ROOM - 47))
+    assert sent == []
+    assert node.drops[DropReason.TOO_BIG] == 2
+
+
+def test_a_copy_of_a_stranger_is_refused_and_spends_no_number() -> None:
+    node, agent = Node(), Agent()
+    sent = copying(node)
+    copying(agent)
+    agent.forwarder.flow_bindings.clear()
+    node.take(udp(HOME, PEER))
+    ((_, copy), _) = sent
+    assert from_network(agent, copy, (OUTSIDER, PORT, 0)) == []
+    assert from_network(agent, copy, OUTER) == [udp(HOME, PEER)]
+    # Within such a tunnel nobody speaks for others.
+    forged = copy[:48] + udp(OTHER_HOME, PEER)
+    forged = forged[:4] + (len(forged) - 40).to_bytes(2) + forged[6:]
+    assert from_network(agent, forged, OUTER) == []
+
+
+@given(st.binary(max_size=120))
+def test_any_octets_in_a_datagram_do_no_harm(octets: bytes) -> None:
+    node, agent = Node(), Agent()
+    Socket(node)
+    Socket(agent)
+    assert from_network(agent, octets, OUTER) == []
+    node.forwarder.from_datagram(1, octets, 0, 0.0)
+    marked = bytes.fromhex("60000000") + len(octets).to_bytes(2) + bytes((60, 64))
+    for end in (HOME, SERVICE):
+        whole = marked + PEER + end + octets
+        from_network(agent, whole, OUTER)
+        node.forwarder.from_datagram(1, whole, 0, 0.0)
 
 
 def test_probes_and_their_answers_travel_in_datagrams() -> None:

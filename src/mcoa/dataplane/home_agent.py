@@ -12,7 +12,7 @@ from typing import Final
 
 from mcoa.dataplane.copies import Numbering, Windows, number_in
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
-from mcoa.dataplane.datagrams import DatagramExit
+from mcoa.dataplane.datagrams import DatagramExit, without_mark
 from mcoa.dataplane.echoes import Echoes
 from mcoa.dataplane.exits import Exits
 from mcoa.dataplane.flow_selection import BoundFlows
@@ -110,7 +110,12 @@ class HomeAgentForwarder:
         self._entry = TunnelEntry(
             emit=self._emit, answer=self._send, errors=self._errors, drops=self.drops, rng=rng
         )
-        self.datagrams = DatagramExit(answer=self._send, errors=self._errors, drops=self.drops)
+        self.datagrams = DatagramExit(
+            ends=lambda state: tunnel_prefix(address, state.home_address),
+            answer=self._send,
+            errors=self._errors,
+            drops=self.drops,
+        )
         self._exits = Exits(
             tunnel=self._entry,
             home_link=OnLinkExit(
@@ -244,7 +249,7 @@ class HomeAgentForwarder:
             return
         copies = self.table.copies(home_address, rule) if rule else ()
         if copies:
-            self._entry.send_copies(copies, packet, self._numbering.take(), now)
+            self._exits.send_copies(copies, packet, self._numbering.take(), now)
             return
         if key is not None:
             self.table.shorten(home_address, key, outbound=shortcut(packet))
@@ -297,6 +302,8 @@ class HomeAgentForwarder:
     ) -> None:
         """Take what was in a tunnel packet from an address and a port, or none."""
         outer_source, port = outer
+        if port and is_whole(inner):
+            inner, number = without_mark(inner, self._address)
         if not is_whole(inner):
             self.drops.report(DropReason.MALFORMED, outer_source, inner[8:24], now)
             return

@@ -15,7 +15,7 @@ from typing import Final
 
 from mcoa.dataplane.copies import Numbering, Window
 from mcoa.dataplane.counters import DropReason, Drops, Reporter, Snapshot, path_counters
-from mcoa.dataplane.datagrams import DatagramExit
+from mcoa.dataplane.datagrams import DatagramExit, without_mark
 from mcoa.dataplane.direct import (
     DirectExit,
     peer_of,
@@ -119,7 +119,12 @@ class MobileNodeForwarder:
         self._entry = TunnelEntry(
             emit=send, answer=self._answer, errors=errors, drops=self.drops, rng=rng
         )
-        self.datagrams = DatagramExit(answer=self._answer, errors=errors, drops=self.drops)
+        self.datagrams = DatagramExit(
+            ends=lambda _state: tunnel_prefix(home_address, self._home_agent),
+            answer=self._answer,
+            errors=errors,
+            drops=self.drops,
+        )
         self._exits = Exits(
             tunnel=self._entry,
             home_link=OnLinkExit(
@@ -217,6 +222,14 @@ class MobileNodeForwarder:
             self._write(inner)
             return
         self._out_of_tunnel(outer_source, bid, inner, traffic_class, now)
+
+    def from_datagram(self, bid: int, inner: bytes, traffic_class: int, now: float) -> None:
+        """Take the inside of a datagram of the agent's, as from_tunnel() does that of a tunnel."""
+        if not is_whole(inner):
+            self.drops.report(DropReason.MALFORMED, self._home_agent, inner[8:24], now)
+            return
+        inner, number = without_mark(inner, self._home_address)
+        self.from_tunnel(self._home_agent, bid, inner, traffic_class, now, number)
 
     def train_from_tunnel(
         self, outer_source: bytes, bid: int, train: Train, traffic_class: int, now: float
@@ -340,7 +353,7 @@ class MobileNodeForwarder:
             return
         copies = self.table.copies(self._home_address, rule) if rule else ()
         if copies:
-            self._entry.send_copies(copies, packet, self._numbering.take(), now)
+            self._exits.send_copies(copies, packet, self._numbering.take(), now)
             return
         self._shorten(key, packet, path, direct=False)
         self._exits.send(path, packet, now)

@@ -311,10 +311,10 @@ class ForwardingTable:
             self._obey(flow, now)
 
     def copies(self, home_address: bytes, rule: FlowRule) -> Sequence[PathState]:
-        """Return the paths that a rule has packets copied to; none where not all have tunnels."""
+        """Return the paths that a rule has packets copied to; none where one is the home link."""
         home = self._home(home_address)
         paths = [] if home is None else rule.copies(home)
-        return () if any(path.path.home or path.path.port for path in paths) else paths
+        return () if any(path.path.home for path in paths) else paths
 
     def ask_anew(self, home_address: bytes) -> None:
         """Have the rule of each flow found anew, with its next packet: rules have changed."""

@@ -5,11 +5,10 @@ to the device, and by the home agent itself between two of its mobile nodes. A m
 own packets start at the tunnel and keep theirs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from mcoa.dataplane.copies import mark
 from mcoa.dataplane.counters import DropReason, Drops
 from mcoa.dataplane.fragment import fragment_packet
 from mcoa.dataplane.icmp import ErrorSource
@@ -60,19 +59,6 @@ class TunnelEntry:
         self._drops = drops
         self._rng = rng
         self.fragments_made = 0
-
-    def send_copies(
-        self, states: Sequence[PathState], packet: bytes, number: int, now: float
-    ) -> None:
-        """Send a copy of a packet over each of some paths, with a number in common.
-
-        What is a tunnel packet already goes over the first one alone.
-        """
-        if packet[6] in _MAY_LIMIT and _limit(packet, encapsulation_limit(packet)) is not None:
-            self.send(states[0], packet, now)
-            return
-        for state in states:
-            self.send(state, packet, now, mark(number))
 
     def send(self, state: PathState, packet: bytes, now: float, extra: bytes = b"") -> None:
         """Encapsulate a packet and send it, or tell its source why not.
@@ -139,6 +125,11 @@ class TunnelEntry:
     def _reply(self, packet: bytes | None, now: float) -> None:
         if packet is not None:
             self._answer(packet, now)
+
+
+def may_be_marked(packet: bytes) -> bool:
+    """Tell whether a tunnel header may have options of ours: that of a tunnel packet has a limit."""
+    return packet[6] not in _MAY_LIMIT or _limit(packet, encapsulation_limit(packet)) is None
 
 
 def _limit(packet: bytes, limit_at: int) -> int | None:

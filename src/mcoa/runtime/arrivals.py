@@ -100,7 +100,7 @@ class Arrivals:
                 elif self._correspondent is not None and has_home_address(each):
                     self._correspondent.take(each)
                 else:
-                    forwarder.from_tunnel(agent, bid, each, traffic_class, now)
+                    forwarder.from_datagram(bid, each, traffic_class, now)
 
     def from_capture(self, packets: list[bytes]) -> None:
         """Take packets with a header of mobility, as they were on the wire."""

@@ -19,7 +19,7 @@ from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError, NotRunningError
 
 PATIENCE_S = 20.0
-PORT = 7002
+PORT, COPIED_PORT = 7002, 7003
 HOME_ADDRESS, AGENT, CORRESPONDENT = "2001:db8:1::100", "2001:db8:1::1", "2001:db8:2::10"
 AGENT_4, LTE_4, NAT_4, OTHER_NAT_4, WIFI_4, OTHER_WIFI_4 = (
     "198.51.100.2",
@@ -69,6 +69,12 @@ bid = {LTE}
 name = "wifi"
 interface = "wifi"
 bid = {WIFI}
+
+[[rule]]
+name = "copied"
+use = ["lte", "wifi"]
+how = "duplicate"
+own_port = {COPIED_PORT}
 """,
 }
 
@@ -260,12 +266,20 @@ add rule ip nat out oifname "wan" masquerade
 
 
 class Train:
-    """Numbered datagrams from the correspondent to the mobile node, 100 a second."""
+    """Numbered datagrams from the correspondent to the mobile node, or back, 100 a second."""
 
-    def __init__(self, network: Ipv4Network) -> None:
-        self._sender = network.peer.call(_datagram_socket)
-        self._receiver = network.node.call(_datagram_socket)
-        self._receiver.bind((HOME_ADDRESS, PORT))
+    def __init__(self, network: Ipv4Network, port: int = PORT, *, up: bool = False) -> None:
+        ends = {
+            HOME_ADDRESS: network.node.call(_datagram_socket),
+            CORRESPONDENT: network.peer.call(_datagram_socket),
+        }
+        for address, end in ends.items():
+            end.bind((address, port))
+        source, destination = CORRESPONDENT, HOME_ADDRESS
+        if up:
+            source, destination = destination, source
+        self._sender, self._receiver = ends[source], ends[destination]
+        self._to = (destination, port)
         self.sent = 0
         self.times: list[tuple[float, int]] = []
 
@@ -275,7 +289,7 @@ class Train:
         due_s, is_called = time.monotonic(), False
         while (now := time.monotonic()) < end_s:
             if now >= due_s:
-                self._sender.sendto(struct.pack("!I", self.sent), (HOME_ADDRESS, PORT))
+                self._sender.sendto(struct.pack("!I", self.sent), self._to)
                 self.sent, due_s = self.sent + 1, due_s + 0.01
             if now >= half_s and not is_called:
                 during()
