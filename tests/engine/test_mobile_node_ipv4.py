@@ -193,7 +193,7 @@ def test_a_link_may_be_bound_with_both_families() -> None:
     assert bench.usable() == {1: LTE, 2: WIFI, 3: ONE}
 
 
-def test_rfc5555_5_1_an_agent_that_is_silent_over_ipv6_is_asked_over_ipv4() -> None:
+def test_rfc5555_4_an_agent_that_is_silent_over_ipv6_is_asked_over_ipv4() -> None:
     bench = Bench(policy=replace(POLICY_4, links=(LinkPolicy(name="lte", bid=1),)))
     bench.link("lte", LTE, ONE)
     bench.advance(1.5 + 3 + 6 - 0.1)
@@ -204,6 +204,14 @@ def test_rfc5555_5_1_an_agent_that_is_silent_over_ipv6_is_asked_over_ipv4() -> N
     assert bench.usable() == {1: ONE}
     bench.link("lte", WIFI, ONE)  # another address does not bring the agent back
     assert bench.usable() == {1: ONE}
+
+
+def test_what_has_never_been_tried_is_tried_first() -> None:
+    bench = Bench(policy=replace(POLICY_4, links=(LinkPolicy(name="lte", bid=1),)))
+    bench.link("lte", LTE)
+    bench.advance(12.0)  # there is nothing to turn to
+    bench.link("lte", WIFI, ONE)
+    assert bench.said() == {1: WIFI}
 
 
 def test_and_over_ipv6_again_when_ipv4_does_no_better(bench: Bench) -> None:

@@ -46,7 +46,7 @@ class Binding:
 
     @property
     def is_translated(self) -> bool:
-        """True behind a NAT (RFC 5555 §4.1)."""
+        """True behind a NAT (RFC 5555 §4)."""
         return self.port > 0 and self.told != self.care_of_address
 
 

@@ -26,7 +26,7 @@ class Registration:
         status: of the last acknowledgement.
         revoked: the agent has ended it (RFC 5846); what is wanted next is another matter.
         unanswered: updates about it alone in a row to which nobody said anything.
-        translated: the agent found a NAT before the address (RFC 5555 §4.1).
+        translated: the agent found a NAT before the address (RFC 5555 §4).
     """
 
     bid: int | None

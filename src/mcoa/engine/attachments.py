@@ -80,10 +80,13 @@ class Attachments:
         return (ipv4 or ipv6) if self.prefers_ipv4 else (ipv6 or ipv4)
 
     def turn_family(self) -> bool:
-        """Prefer the other family where a link has both; False if none has (RFC 5555 §5.1)."""
-        before = self.offers()
-        self.prefers_ipv4 = not self.prefers_ipv4
-        return self.offers() != before
+        """Prefer the other family where a link has both; False if none has (RFC 5555 §4)."""
+        before, is_preferred = self.offers(), self.prefers_ipv4
+        self.prefers_ipv4 = not is_preferred
+        if self.offers() == before:
+            self.prefers_ipv4 = is_preferred
+            return False
+        return True
 
     def sources(self) -> list[tuple[IPv6Address, str]]:
         """Return the IPv6 care-of addresses there are, with their links, by preference."""

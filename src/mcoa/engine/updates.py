@@ -45,9 +45,10 @@ def make_update(
 ) -> Send:
     """Return the message and how it travels.
 
-    From an IPv4 address it goes in UDP, and asks for user packets to do so, too (RFC 5555 §3.1.3);
-    that address is told for a NAT to be found. Whatever concerns the home link says where the mobile node is found there, because it
-    answers no neighbour's question yet (RFC 5648 §5.6.3).
+    From the home link it goes without Home Address option: the home address is its source.
+    From an IPv4 address it goes in UDP, and asks for user packets to do so, too (RFC 5555
+    §3.1.3). Whatever concerns the home link says where the mobile node is found there, because
+    it answers no neighbour's question yet (RFC 5648 §5.6.3).
 
     Args:
         outstanding: what to say.

@@ -84,7 +84,7 @@ class Arrivals:
                 take(source, bid, inner, traffic_class, now, number)
 
     def from_datagrams(self, care_of_address: bytes, arrivals: list[Datagrams]) -> None:
-        """Take what came in UDP over IPv4 to a care-of address (RFC 5555 §4.4)."""
+        """Take what came in UDP over IPv4 to a care-of address (RFC 5555 §4)."""
         now, agent = self._driver.now, self.home_agent
         forwarder, bid = self._forwarder, self.bids.get(care_of_address, _NO_PATH)
         for segments, source, port, traffic_class in arrivals:

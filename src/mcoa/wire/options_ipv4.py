@@ -100,7 +100,7 @@ class NatDetection:
     TYPE: ClassVar = OptionType.NAT_DETECTION
     ALIGNMENT: ClassVar[Alignment] = (4, 0)
     NO_KEEPALIVE: ClassVar = 0xFFFF_FFFF
-    USUAL_S: ClassVar = 110  # NATKATIMEOUT of RFC 5555 §9
+    USUAL_S: ClassVar = 110  # NATKATIMEOUT
 
     force_udp: bool = False
     refresh_time_s: int = 0
