@@ -165,7 +165,8 @@ def rows(draw: st.DrawFn) -> Segments:
         packets[row] = changed(
             packets[row], draw(st.integers(0, 159)), draw(st.integers(0, 255))
         )
-        if draw(st.booleans()) and packets[row][0] >> 4 == 6 and packets[row][6] == 6:
+        is_tcp = packets[row][0] >> 4 == 6 and packets[row][4:7] == pool[0][4:7]
+        if draw(st.booleans()) and is_tcp:
             packets[row] = changed(packets[row], 52, 0x50)
             packets[row] = with_right_checksum(packets[row])
     cut = draw(st.integers(0, 159))

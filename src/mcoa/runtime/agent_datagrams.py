@@ -1,6 +1,7 @@
 """UDP over IPv4 at a home agent: user packets, and signalling that comes in it (RFC 5555 §4)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRINUSE
 from functools import lru_cache
@@ -12,9 +13,15 @@ from mcoa.dataplane.packet import BASE_LENGTH, ICMPV6, MOBILITY_HEADER
 from mcoa.dataplane.path import Path
 from mcoa.dataplane.trains import Segments, Train, couple
 from mcoa.engine.actions import UdpEnd
+from mcoa.runtime.data_plane import USER_SPACE, DataPlane
 from mcoa.runtime.errors import CommandError
+from mcoa.runtime.ipv4_addresses import interface_with
+from mcoa.runtime.mip0 import Tun
+from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.readiness import deliver
+from mcoa.runtime.sysctl import ipv4_device_setting
 from mcoa.runtime.udp_socket import ENCAPSULATION_PORT, Datagrams, Endpoint, UdpSocket
+from mcoa.runtime.undo import Journal
 from mcoa.wire.registry import Icmpv6Type
 
 _SOLICITATION: Final = Icmpv6Type.MOBILE_PREFIX_SOLICITATION
@@ -34,10 +41,12 @@ class AgentDatagrams:
     Args:
         address: of this machine.
         service_address: of the agent, sixteen octets.
-        forwarder: takes user packets, and sends by this from now on.
+        forwarder: takes user packets, and sends by this from now on; in trains, where no fast
+            path is below it.
+        data_plane: the fast path, or none.
+        tun: the device of both.
         signalling: takes a batch of messages, each with where it came from.
         now: tells the time of the forwarder.
-        joined: have the kernel join datagrams, where there is no fast path.
 
     Raises:
         CommandError: another program has the port.
@@ -48,13 +57,15 @@ class AgentDatagrams:
         address: IPv4Address,
         service_address: bytes,
         forwarder: HomeAgentForwarder,
+        data_plane: DataPlane,
+        tun: Tun,
         *,
         signalling: Callable[[list[tuple[bytes, UdpEnd]]], None],
         now: Callable[[], float],
-        joined: bool,
     ) -> None:
+        is_alone = data_plane.name == USER_SPACE
         try:
-            self._socket = UdpSocket(address, joined=joined, early=True)
+            self._socket = UdpSocket(address, joined=is_alone, early=True)
         except OSError as error:
             if error.errno != EADDRINUSE:
                 raise
@@ -62,17 +73,33 @@ class AgentDatagrams:
                 f"another program has UDP port {ENCAPSULATION_PORT} of {address}",
                 f"`ss -ulpn sport = {ENCAPSULATION_PORT}` tells which",
             ) from None
+        self._address = address
         self._service_address = service_address
         self._forwarder = forwarder
+        self._data_plane = data_plane
+        self._tun = tun
         self._signalling = signalling
         self._now = now
         self._undeliver: Callable[[], None] = lambda: None
         forwarder.datagrams.emit = self._emit
         forwarder.datagrams.emit_segments = self._emit_segments
+        if is_alone:
+            tun.couple()
+            forwarder.write_train = tun.send_train
 
-    def start(self, lost: Callable[[OSError], None]) -> None:
-        """Listen, on the running loop."""
+    def start(
+        self, lost: Callable[[OSError], None], netlink: Netlink, journal: Journal
+    ) -> None:
+        """Listen, on the running loop; `journal` learns first of what is set for a fast path."""
         self._undeliver = deliver(self._socket, self._take, lost)
+        if self._data_plane.name == USER_SPACE:
+            return
+        # The fast path's look-ups of routes are those of forwarded packets.
+        journal.change_setting(ipv4_device_setting(self._tun.name, "forwarding"), "1")
+        interface = interface_with(self._address, netlink)
+        if interface is not None:
+            with suppress(OSError):  # then datagrams are for the daemon
+                self._data_plane.attach(interface)
 
     def send(self, message: Enveloped) -> None:
         """Send signalling."""

@@ -37,7 +37,7 @@ from mcoa.runtime.agent_datagrams import AgentDatagrams, Enveloped
 from mcoa.runtime.agent_paths import AgentPaths
 from mcoa.runtime.config_models import HomeAgentConfiguration
 from mcoa.runtime.control import Command
-from mcoa.runtime.data_plane import USER_SPACE, DataPlane
+from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -47,7 +47,6 @@ from mcoa.runtime.frames import Framed, Frames
 from mcoa.runtime.home_agent_status import HomeAgentView, link_status
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.home_routers import HomeRouters, advertisement
-from mcoa.runtime.ipv4_addresses import interface_with
 from mcoa.runtime.links import LinkState
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -62,7 +61,6 @@ from mcoa.runtime.router_advertisements import Heard
 from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
 from mcoa.runtime.status import Status
 from mcoa.runtime.store import Store
-from mcoa.runtime.sysctl import ipv4_device_setting
 from mcoa.runtime.undo import Journal
 from mcoa.wire.icmpv6_mobility import HomeAgentAddressDiscoveryReply
 from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
@@ -208,14 +206,12 @@ class HomeAgentService:
         if self._datagrams is None:
             self._undeliver = deliver(self._tun, self._packets, self._device_lost)
         else:
-            self._datagrams.start(self._device_lost)
+            self._datagrams.start(self._device_lost, self._netlink, self._journal)
             source = self._tun.as_trains()
             self._undeliver = deliver(source, self._arrivals, self._device_lost)
         self._origins.start(self._packets, self._device_lost)
         with suppress(OSError):  # one that is not there yet comes in by the device
             self._data_plane.attach_likely(self._home_link.interface)
-        with suppress(OSError):  # one that is not there yet leaves datagrams to the daemon
-            self._attach_ipv4()
         self._data_plane.listen(self._forwarder.drops, self._loop.time)
         self._data_plane.attend(self._loop.time())
         if self._configuration.home_agent.probe_interval_s:
@@ -295,30 +291,16 @@ class HomeAgentService:
         self._packets(singles)
 
     def _open_datagrams(self, address: IPv4Address) -> AgentDatagrams:
-        """Serve mobile nodes in IPv4 networks, with trains where the daemon carries packets."""
-        is_alone = self._data_plane.name == USER_SPACE
-        if is_alone:
-            self._tun.couple()
-            self._forwarder.write_train = self._tun.send_train
-        else:
-            # The fast path's look-ups of routes are those of forwarded packets.
-            setting = ipv4_device_setting(self._tun.name, "forwarding")
-            self._journal.change_setting(setting, "1")
+        """Serve mobile nodes in IPv4 networks."""
         return AgentDatagrams(
             address,
             self._configuration.home_agent.address.packed,
             self._forwarder,
+            self._data_plane,
+            self._tun,
             signalling=self._told_in_datagrams,
             now=lambda: self._driver.now,
-            joined=is_alone,
         )
-
-    def _attach_ipv4(self) -> None:
-        """Have the fast path take datagrams where they most likely come in."""
-        address = self._configuration.home_agent.ipv4_address
-        interface = address and interface_with(address, self._netlink)
-        if interface:
-            self._data_plane.attach(interface)
 
     def _told_in_datagrams(self, messages: list[tuple[bytes, UdpEnd]]) -> None:
         self._inbox += messages

@@ -14,8 +14,7 @@ from random import SystemRandom
 
 from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
-from mcoa.dataplane.path import Path
-from mcoa.dataplane.trains import Segments, Train, uncouple
+from mcoa.dataplane.trains import Train, uncouple
 from mcoa.engine.actions import (
     Action,
     AgentChanged,
@@ -42,6 +41,7 @@ from mcoa.runtime.correspondent_role import (
     CorrespondentRole,
 )
 from mcoa.runtime.data_plane import USER_SPACE, DataPlane
+from mcoa.runtime.departures import Departures
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
@@ -62,10 +62,8 @@ from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import prepare_uplink
 from mcoa.runtime.signalling import emit_signalling
 from mcoa.runtime.sockets import (
-    Endpoint,
     IcmpSocket,
     Silencer,
-    endpoint,
 )
 from mcoa.runtime.solicitor import Solicitor
 from mcoa.runtime.status import (
@@ -73,14 +71,11 @@ from mcoa.runtime.status import (
 )
 from mcoa.runtime.steering import Steering
 from mcoa.runtime.traffic_control import Match
-from mcoa.runtime.udp_socket import ENCAPSULATION_PORT
-from mcoa.runtime.udp_socket import Endpoint as UdpEndpoint
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
 
 _IPV6_IN_IPV6 = 41
 _SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
-_MOST_PEERS = 4096
 _NO_AGENT = IPv6Address(0)  # while one is looked for
 _STOP_PATIENCE_S = 3.0
 
@@ -101,8 +96,7 @@ class MobileNodeService:
         settings = configuration.mobile_node
         self._configuration = configuration
         self._events = Events(log)
-        self._agent = settings.home_agent or _NO_AGENT
-        self._agent_octets, self._agent_at = self._agent.packed, endpoint(self._agent)
+        agent = settings.home_agent or _NO_AGENT
         rng = SystemRandom()
         self.engine = MobileNode(mobile_node_policy(configuration), rng=rng)
         self._driver = Driver(self.engine, self._perform)
@@ -116,11 +110,16 @@ class MobileNodeService:
         )
         self._silencer = Silencer(_IPV6_IN_IPV6)
         self._icmp = IcmpSocket(ICMPV6_TYPES)
+        network = self.engine.policy.home_network
+        self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
+        self._departures = Departures(
+            settings.home_address, agent, settings.home_agent_ipv4, self._at_home
+        )
         self._forwarder = MobileNodeForwarder(
             home_address=settings.home_address.packed,
-            home_agent=self._agent_octets,
-            send=self._send_over,
-            frame=self._send_at_home,
+            home_agent=agent.packed,
+            send=self._departures.packet,
+            frame=self._departures.frame,
             write=self._tun.pass_on,
             report=self._events.drop,
             rng=rng,
@@ -128,7 +127,7 @@ class MobileNodeService:
         self._forwarder.rules = rules_of(configuration.rules)
         self._forwarder.used = self._correspondent_used
         self._forwarder.suspected = self._correspondent_suspected
-        self._shapes = MobileNodeShapes(settings.home_address.packed, self._agent_octets)
+        self._shapes = MobileNodeShapes(settings.home_address.packed, agent.packed)
         self._data_plane = DataPlane.open(
             configuration.dataplane,
             self._forwarder.table,
@@ -139,7 +138,6 @@ class MobileNodeService:
             journal=journal,
             log=log,
         )
-        self._peers_at: dict[bytes, Endpoint] = {}
         self._correspondent: CorrespondentRole | None = None
         if configuration.correspondent is not None:
             around = AtHomeAddress(
@@ -159,12 +157,11 @@ class MobileNodeService:
             received=self._receive,
             events=self._events,
         )
-        self._arrivals.home_agent = self._agent_octets
-        self._agent_ipv4_at = self._reach_agent_by_ipv4(settings.home_agent_ipv4)
-        self._uplinks = {link.name: self._uplink(link) for link in configuration.links}
+        self._arrivals.home_agent = agent.packed
+        self._is_coupled = self._reach_agent_by_ipv4(settings.home_agent_ipv4)
+        self._uplinks = self._departures.uplinks
+        self._uplinks |= {link.name: self._uplink(link) for link in configuration.links}
         self._journal = journal
-        network = self.engine.policy.home_network
-        self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
         self._home_finder = HomeFinder(
             {link.name: link.interface for link in configuration.links if link.home},
             network,
@@ -269,8 +266,7 @@ class MobileNodeService:
         self._driver.close()
         if self._correspondent is not None:
             self._correspondent.close()
-        for uplink in self._uplinks.values():
-            uplink.close()
+        self._departures.close()
         self._icmp.close()
         self._silencer.close()
         self._capture.close()
@@ -308,21 +304,22 @@ class MobileNodeService:
 
     def _has_ipv4(self, link: LinkSettings) -> bool:
         """Tell whether a link may be used with IPv4 addresses."""
-        return self._agent_ipv4_at is not None and link.family != "ipv6"
+        is_reached = self._configuration.mobile_node.home_agent_ipv4 is not None
+        return is_reached and link.family != "ipv6"
 
-    def _reach_agent_by_ipv4(self, address: IPv4Address | None) -> UdpEndpoint | None:
-        """Send to an agent in UDP over IPv4, with trains where the daemon carries packets."""
-        self._is_coupled = address is not None and self._data_plane.name == USER_SPACE
+    def _reach_agent_by_ipv4(self, address: IPv4Address | None) -> bool:
+        """Send to the agent in UDP over IPv4, and tell whether that can be in trains."""
         if address is None:
-            return None
+            return False
         mapped, forwarder = ipv4_mapped(address).packed, self._forwarder
         self._arrivals.home_agent_ipv4 = self._shapes.home_agent_ipv4 = mapped
-        forwarder.datagrams.emit = self._send_datagram
-        forwarder.datagrams.emit_segments = self._send_datagrams
-        if self._is_coupled:
-            self._tun.couple()
-            forwarder.write_train = self._tun.send_train
-        return str(address), ENCAPSULATION_PORT
+        forwarder.datagrams.emit = self._departures.datagram
+        forwarder.datagrams.emit_segments = self._departures.datagrams
+        if self._data_plane.name != USER_SPACE:
+            return False  # known flows do not come here
+        self._tun.couple()
+        forwarder.write_train = self._tun.send_train
+        return True
 
     def _link_changed(self, name: str, state: LinkState) -> None:
         before = self._states.get(name)
@@ -439,32 +436,6 @@ class MobileNodeService:
     def _now(self) -> float:
         return self._driver.now
 
-    def _send_datagram(self, path: Path, packet: bytes) -> None:
-        if self._agent_ipv4_at is not None:
-            uplink = self._uplinks[path.link]
-            uplink.send_datagram(path.care_of_address, packet, self._agent_ipv4_at)
-
-    def _send_datagrams(self, path: Path, segments: Segments) -> None:
-        if self._agent_ipv4_at is not None:
-            uplink = self._uplinks[path.link]
-            uplink.send_datagrams(path.care_of_address, segments, self._agent_ipv4_at)
-
-    def _send_at_home(self, _path: Path, packet: bytes) -> int:
-        return self._at_home.send(packet)
-
-    def _send_over(self, path: Path, packet: bytes) -> int:
-        destination = packet[24:40]
-        to = self._agent_at if destination == self._agent_octets else self._at(destination)
-        return self._uplinks[path.link].send(packet, to)
-
-    def _at(self, peer: bytes) -> Endpoint:
-        known = self._peers_at.get(peer)
-        if known is None:
-            if len(self._peers_at) >= _MOST_PEERS:
-                self._peers_at.clear()
-            known = self._peers_at[peer] = endpoint(IPv6Address(peer))
-        return known
-
     def _receive(self, received: Received) -> None:
         self._driver.run(self.engine.receive(received, self._driver.now))
         if self.engine.is_stopped:
@@ -491,25 +462,16 @@ class MobileNodeService:
                     raise ValueError(f"a mobile node does not ask for {action}")
 
     def _send(self, send: Send) -> None:
-        envelope = send.envelope
-        if envelope.link is None:
-            return
-        packet, uplink = emit_signalling(send), self._uplinks[envelope.link]
-        if envelope.udp is not None and self._agent_ipv4_at is not None:
-            uplink.send_datagram(envelope.udp.address.packed, packet, self._agent_ipv4_at)
-        elif envelope.tunnelled:
-            self._forwarder.into_tunnel(packet, envelope.link, self._driver.now)
-        elif envelope.source == self._configuration.mobile_node.home_address:
-            self._at_home.send(packet)
+        link = send.envelope.link
+        if send.envelope.tunnelled and link is not None:
+            self._forwarder.into_tunnel(emit_signalling(send), link, self._driver.now)
         else:
-            uplink.send(packet, endpoint(envelope.destination))
+            self._departures.signalling(send)
 
     def _change_agent(self, home_agent: IPv6Address) -> None:
-        self._agent = home_agent
-        self._agent_octets, self._agent_at = home_agent.packed, endpoint(home_agent)
-        self._arrivals.home_agent = self._agent_octets
-        self._shapes.home_agent = self._agent_octets
-        self._forwarder.change_agent(self._agent_octets)
+        self._departures.change_agent(home_agent)
+        self._arrivals.home_agent = self._shapes.home_agent = home_agent.packed
+        self._forwarder.change_agent(home_agent.packed)
 
     def _paths_changed(self) -> None:
         self._book.update(self._driver.now)
