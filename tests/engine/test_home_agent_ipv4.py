@@ -113,7 +113,7 @@ def test_rfc5648_8_1_behind_a_nat_the_outer_source_is_bound(bench: Ipv4Bench) ->
     assert nat_detection(answer) == NatDetection(force_udp=True, refresh_time_s=110)
 
 
-@pytest.mark.requirement("S8.1-11", "S8.1-14", "S8.2-05")
+@pytest.mark.requirement("S8.1-11")
 def test_rfc5648_8_1_nothing_but_the_bid_option_tells_of_the_care_of_address(
     bench: Ipv4Bench,
 ) -> None:
@@ -137,7 +137,6 @@ def test_ipv4_and_ipv6_addresses_stand_side_by_side(bench: Ipv4Bench) -> None:
     assert bench.bound() == {1: LTE, 2: WIFI, 3: ipv4_mapped(OWN)}
 
 
-@pytest.mark.requirement("S8.1-06")
 def test_rfc5648_8_1_what_is_known_may_be_refreshed_with_others(bench: Ipv4Bench) -> None:
     bench.by_udp(PUBLIC, bid(3, OTHER), port=51000)
     bench.send(bid(1, LTE), bid(2, WIFI))
