@@ -30,6 +30,11 @@ class Attachments:
         self._unknown_s = unknown_round_trip_s
         self._links: dict[str, tuple[IPv6Address, ...]] = {}
 
+    def reach(self, agent: IPv6Address | None) -> None:
+        """Take note of which agent is to bind the addresses, and whether IPv4 leads to it."""
+        is_known = agent is not None and agent == self._policy.home_agent
+        self.takes_ipv4 = is_known and self._policy.home_agent_by_ipv4
+
     def change_link(self, link: str, addresses: tuple[IPv6Address, ...]) -> bool:
         """Take note of a link's addresses; tell whether that changes what it offers.
 

@@ -34,6 +34,7 @@ from mcoa.engine.returning_home import Presence
 from mcoa.engine.revocation import revoke
 from mcoa.engine.routability_test import Way
 from mcoa.engine.route_optimization import RouteOptimization
+from mcoa.engine.silence import ask_anew
 from mcoa.engine.updates import Outstanding
 from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
 from mcoa.engine.ways import to_agent
@@ -138,7 +139,7 @@ class MobileNode:
     def links_avoided(self, links: Collection[str], now: float) -> list[Action]:
         """Take note of the links that packets do not use now, though they are registered."""
         before = self._seen()
-        self._registrar.silent(set(links) - set(self.flows.avoided), now)
+        ask_anew(self.update_list, set(links) - set(self.flows.avoided), now)
         self.flows.avoided = links
         return self._finish(before, self._registrar.after_event(now), now)
 

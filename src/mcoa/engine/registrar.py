@@ -6,7 +6,7 @@ once, with a new number and all that the agent may not know; whatever an unanswe
 of counts as doubtful until one is acknowledged.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv6Address
 from math import inf
@@ -23,6 +23,7 @@ from mcoa.engine.flow_wishes import PRIORITY, SAYS_NOTHING, FlowWishes
 from mcoa.engine.pace import Pace
 from mcoa.engine.policy import AtHome, MobileNodePolicy
 from mcoa.engine.returning_home import MOST_DRAINING_S
+from mcoa.engine.silence import puts_off
 from mcoa.engine.updates import Outstanding, make_update
 from mcoa.engine.wish import Wish, next_wish
 from mcoa.wire.messages import (
@@ -94,7 +95,7 @@ class Registrar:
         self.flows = FlowWishes(policy.flows)
         self._policy = policy
         self._attached = attached
-        self._reach(agent)
+        attached.reach(agent)
         self._home = attached.home
         self._rng = rng
         self._told = told
@@ -148,7 +149,7 @@ class Registrar:
     def begin_anew(self, agent: IPv6Address | None, now: float) -> None:
         """Take another agent, of which nothing is known, and which knows nothing."""
         self.agent, self.outstanding = agent, None
-        self._reach(agent)
+        self._attached.reach(agent)
         self._is_ending, self._afresh = False, True
         if self.uses_bids is not self._policy.multiple_care_of:
             self.update_list.clear()
@@ -160,11 +161,6 @@ class Registrar:
         self.settle_home(now)
         self.wish_for_links()
         self._timers.stop(_Timer.RETRANSMIT)
-
-    def _reach(self, agent: IPv6Address | None) -> None:
-        """Take note of whether an agent can be reached over IPv4."""
-        is_known = agent is not None and agent == self._policy.home_agent
-        self._attached.takes_ipv4 = is_known and self._policy.home_agent_by_ipv4
 
     def revoked(self, now: float) -> list[Action]:
         """Take note that registrations have been given up on the agent's word."""
@@ -303,7 +299,7 @@ class Registrar:
     def _retransmit(self, now: float) -> list[Action]:
         # Over another link than before: the first may be dead without anybody's notice.
         attempt = 0 if self.outstanding is None else self.outstanding.attempt + 1
-        if self._puts_off(now):
+        if self.outstanding and puts_off(self.update_list, self.outstanding.wish, now):
             attempt = 0
         if self._is_ending and attempt == _SILENT_ATTEMPTS and self._told(News.LEFT, now):
             return []
@@ -324,28 +320,6 @@ class Registrar:
         is_heard = any(entry.is_usable for entry in self.update_list)
         if not is_heard and not self._is_ending and self._attached.turn_family():
             self.wish_for_links()
-
-    def _puts_off(self, now: float) -> bool:
-        """Let an IPv4 address wait from which nobody is heard, while others are answered.
-
-        Nothing can speak for it over another link, and it must not hold up the rest.
-        """
-        wish = None if self.outstanding is None else self.outstanding.wish
-        if wish is None or not wish.goes_alone:
-            return False
-        entry = self.update_list.get(wish.items[0].bid)
-        if entry is None or not any(e.is_usable for e in self.update_list if e is not entry):
-            return False
-        wait_s = INITIAL_BINDACK_TIMEOUT_S * 2 ** min(entry.unanswered, 5)
-        entry.unanswered += 1
-        entry.quiet_until_s = now + min(wait_s, MAX_BINDACK_TIMEOUT_S)
-        return True
-
-    def silent(self, links: Collection[str], now: float) -> None:
-        """Ask anew about IPv4 addresses of silent links: a NAT may have forgotten them."""
-        for entry in self.update_list:
-            if entry.goes_alone and entry.link in links and entry.is_usable:
-                entry.refresh_at_s = now
 
     def _is_unproven_home(self) -> bool:
         """Tell whether the update under way binds a home link over which nothing came yet."""
