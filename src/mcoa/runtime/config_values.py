@@ -123,14 +123,6 @@ def _ipv4_address(value: object) -> IPv4Address:
     return address
 
 
-def _family(value: object) -> str:
-    hint = 'write "auto", "ipv6", "ipv4" or "both"'
-    text = quoted_text(value, hint)
-    if text not in get_args(Family):
-        raise refusal(f"{as_written(value)} is none of the choices", hint)
-    return text
-
-
 def _prefix(value: object) -> IPv6Network:
     prefix = _any_prefix(value)
     if prefix.prefixlen == 0 or not is_unicast_routable(prefix.network_address + 1):
@@ -158,14 +150,6 @@ def _directory(value: object) -> Path:
     if not path.is_absolute():
         raise refusal(f"{as_written(value)} is not an absolute path", hint)
     return path
-
-
-def _back_end(value: object) -> str:
-    hint = 'write "auto", "ebpf" or "userspace"'
-    text = quoted_text(value, hint)
-    if text not in get_args(BackEnd):
-        raise refusal(f"there is no data plane {as_written(value)}", hint)
-    return text
 
 
 def _flag(value: object) -> bool:
@@ -250,6 +234,21 @@ def _at_home(value: object) -> AtHome:
     return AtHome(text)
 
 
+def choice(kind: object, refused: str) -> Callable[[object], str]:
+    """Return the check of one out of the words of a Literal; `refused` has {} for another."""
+    words = get_args(kind)
+    *others, last = (f'"{word}"' for word in words)
+    hint = f"write {', '.join(others)} or {last}"
+
+    def check(value: object) -> str:
+        text = quoted_text(value, hint)
+        if text not in words:
+            raise refusal(refused.format(as_written(value)), hint)
+        return text
+
+    return check
+
+
 def whole_number(low: int, high: int) -> Callable[[object], int]:
     """Return the check of a number from `low` to `high`."""
 
@@ -295,14 +294,16 @@ AgentIpv4Address = Annotated[IPv4Address, BeforeValidator(_ipv4_address)]
 Family = Literal["auto", "ipv6", "ipv4", "both"]
 """Of care-of addresses: IPv6 where there is one, else IPv4; one of the two alone; or both."""
 
-FamilyChoice = Annotated[Family, BeforeValidator(_family)]
+FamilyChoice = Annotated[Family, BeforeValidator(choice(Family, "{} is none of the choices"))]
 Prefix = Annotated[IPv6Network, BeforeValidator(_prefix)]
 Directory = Annotated[Path, BeforeValidator(_directory)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 BackEnd = Literal["auto", "ebpf", "userspace"]
 """What carries the packets: the best there is, programs in the kernel, or the daemon alone."""
 
-BackEndChoice = Annotated[BackEnd, BeforeValidator(_back_end)]
+BackEndChoice = Annotated[
+    BackEnd, BeforeValidator(choice(BackEnd, "there is no data plane {}"))
+]
 Lifetime = Annotated[int, BeforeValidator(_lifetime)]
 ProbeInterval = Annotated[float, BeforeValidator(_probe_interval)]
 ProbeMultiplier = Annotated[int, BeforeValidator(whole_number(2, 20))]

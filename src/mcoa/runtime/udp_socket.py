@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 from mcoa.dataplane.trains import Segments
 from mcoa.runtime.sockets import enlarge_buffers
+from mcoa.wire.dual_stack import DSMIPV6_PORT
 
-ENCAPSULATION_PORT: Final = 4191
+ENCAPSULATION_PORT: Final = DSMIPV6_PORT
 """Where a home agent takes such datagrams, and sends them from (RFC 5555 §8)."""
 
 Endpoint = tuple[str, int]

@@ -19,7 +19,7 @@ class Uplink:
     Args:
         take: given tunnel packets that came in by the interface.
         take_datagrams: given the care-of address, and what came there in UDP over IPv4.
-        failed: told why a socket died; reopen() makes new ones.
+        failed: told why a socket died; it is made anew once the link has been down.
         joined: have the kernel join datagrams, where there is no fast path.
     """
 

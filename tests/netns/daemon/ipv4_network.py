@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from mcoa.lab.namespaces import Namespace, Namespaces, run
 from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError, NotRunningError
+from netns.daemon.transfer import transfer
 
 PATIENCE_S = 20.0
 PORT, COPIED_PORT = 7002, 7003
@@ -188,31 +188,9 @@ class Ipv4Network:
 
     def transfer(self, octets: bytes, *, up: bool) -> bytes:
         """Send octets in one connection of the mobile node's; return what arrived."""
-        server = self.peer.call(
-            lambda: socket.create_server(("::", PORT), family=socket.AF_INET6)
-        )
-        client = self.node.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
-        with server, client:
-            for each in (server, client):
-                each.settimeout(PATIENCE_S)
-            client.connect((CORRESPONDENT, PORT))
-            accepted, (source, *_) = server.accept()
-            assert source == HOME_ADDRESS
-            with accepted:
-                accepted.settimeout(PATIENCE_S)
-                sender, receiver = (client, accepted) if up else (accepted, client)
-
-                def send() -> None:
-                    sender.sendall(octets)
-                    sender.shutdown(socket.SHUT_WR)
-
-                sending = Thread(target=send)
-                sending.start()
-                received = bytearray()
-                while chunk := receiver.recv(1 << 20):
-                    received += chunk
-                sending.join()
-        return bytes(received)
+        received, source = transfer(self.node, self.peer, CORRESPONDENT, octets, up=up)
+        assert source == HOME_ADDRESS
+        return received
 
     def _build(self) -> None:
         _join(self.node, "lte", self.nat, "radio")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
-from threading import Thread
 
 import pytest
 
 from mcoa.lab.bench.forwarding_network import CORRESPONDENT, OURS, ForwardingNetwork
 from mcoa.lab.namespaces import Namespace, Namespaces, run
+from netns.daemon.transfer import transfer
 
 pytestmark = pytest.mark.netns
 
@@ -37,31 +37,11 @@ def ends() -> Iterator[Ends]:
         yield Ends(network.node, network.agent, network.peer)
 
 
-def transfer(ends: Ends, *, up: bool) -> bytes:
+def arrived(ends: Ends, *, up: bool) -> bytes:
     """Send octets in one connection of the mobile node's; return what arrived."""
-    server = ends.peer.call(lambda: socket.create_server(("::", PORT), family=socket.AF_INET6))
-    client = ends.node.call(lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
-    with server, client:
-        for each in (server, client):
-            each.settimeout(WITHIN_S)
-        client.bind((OURS.source, 0))
-        client.connect((CORRESPONDENT, PORT))
-        accepted, _ = server.accept()
-        with accepted:
-            accepted.settimeout(WITHIN_S)
-            sender, receiver = (client, accepted) if up else (accepted, client)
-
-            def send() -> None:
-                sender.sendall(OCTETS)
-                sender.shutdown(socket.SHUT_WR)
-
-            sending = Thread(target=send)
-            sending.start()
-            received = bytearray()
-            while chunk := receiver.recv(1 << 20):
-                received += chunk
-            sending.join()
-    return bytes(received)
+    received, source = transfer(ends.node, ends.peer, CORRESPONDENT, OCTETS, up=up)
+    assert source == OURS.source
+    return received
 
 
 def sent_by_device(namespace: Namespace) -> tuple[int, int]:
@@ -77,7 +57,7 @@ def sent_by_device(namespace: Namespace) -> tuple[int, int]:
 def test_tcp_arrives_whole_and_travels_in_trains(ends: Ends, up: bool) -> None:
     entry = ends.node if up else ends.agent
     octets, packets = sent_by_device(entry)
-    assert sha256(transfer(ends, up=up)).digest() == sha256(OCTETS).digest()
+    assert sha256(arrived(ends, up=up)).digest() == sha256(OCTETS).digest()
     octets_after, packets_after = sent_by_device(entry)
     average = (octets_after - octets) / (packets_after - packets)
     assert average > LARGER_THAN_ANY_PACKET
@@ -113,4 +93,4 @@ def test_a_stranger_who_speaks_udp_gets_nothing_through(ends: Ends) -> None:
             stranger.sendto(packet, ("198.51.100.2", 4191))
         with pytest.raises(TimeoutError):
             sink.recv(100)
-    assert transfer(ends, up=True) == OCTETS
+    assert arrived(ends, up=True) == OCTETS

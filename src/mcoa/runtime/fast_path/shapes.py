@@ -40,6 +40,35 @@ class Shape:
     entrance: Entrance | None
 
 
+def _there_and_back(home_address: bytes, path: Path, near: bytes, far: bytes) -> Shape | None:
+    """Return a tunnel between two addresses, or UDP over IPv4 where the path has a port.
+
+    Our own port is the usual one, which the other end answers to. None where an end has no
+    address of that kind.
+    """
+    if not near or not far:
+        return None
+    form = Form.UDP if path.port else Form.TUNNEL
+    way = Way(
+        form=form,
+        room=path.mtu - OVERHEADS[form],
+        device=path.device,
+        frame=path.frame,
+        source=near,
+        source_port=ENCAPSULATION_PORT if path.port else 0,
+        destination=far,
+        destination_port=path.port,
+    )
+    entrance = Entrance(
+        form=form,
+        home=home_address,
+        source=far,
+        source_port=path.port,
+        destination=near,
+    )
+    return Shape(way=way, entrance=entrance)
+
+
 class Shapes(Protocol):
     """How a role's packets travel.
 
@@ -91,46 +120,13 @@ class HomeAgentShapes:
         """Return a tunnel, or a frame to a link-layer address that is known."""
         if path.home:
             return self._frame(path)
-        if path.port:
-            return self._datagrams(home_address, path)
-        way = Way(
-            form=Form.TUNNEL,
-            room=path.mtu - TUNNEL_OVERHEAD,
-            source=self._address,
-            destination=path.care_of_address,
-        )
-        entrance = Entrance(
-            form=Form.TUNNEL,
-            home=home_address,
-            source=path.care_of_address,
-            destination=self._address,
-        )
-        return Shape(way=way, entrance=entrance)
+        near = self._ipv4 if path.port else self._address
+        return _there_and_back(home_address, path, near, path.care_of_address)
 
     def direct(self, home_address: bytes, path: Path) -> Shape | None:
         """Return nothing: an agent has no other way."""
         del home_address, path
         return None
-
-    def _datagrams(self, home_address: bytes, path: Path) -> Shape | None:
-        if not self._ipv4:
-            return None
-        way = Way(
-            form=Form.UDP,
-            room=path.mtu - UDP_OVERHEAD,
-            source=self._ipv4,
-            source_port=ENCAPSULATION_PORT,
-            destination=path.care_of_address,
-            destination_port=path.port,
-        )
-        entrance = Entrance(
-            form=Form.UDP,
-            home=home_address,
-            source=path.care_of_address,
-            source_port=path.port,
-            destination=self._ipv4,
-        )
-        return Shape(way=way, entrance=entrance)
 
     def _frame(self, path: Path) -> Shape | None:
         frame = frame_to(path.link_layer_address, self._own_mac())
@@ -167,23 +163,8 @@ class MobileNodeShapes:
         """Return a tunnel; the home link is the kernel's and the daemon's business."""
         if path.home or path.direct_only or not path.device:
             return None
-        if path.port:
-            return self._datagrams(home_address, path)
-        way = Way(
-            form=Form.TUNNEL,
-            room=path.mtu - TUNNEL_OVERHEAD,
-            device=path.device,
-            frame=path.frame,
-            source=path.care_of_address,
-            destination=self.home_agent,
-        )
-        entrance = Entrance(
-            form=Form.TUNNEL,
-            home=home_address,
-            source=self.home_agent,
-            destination=path.care_of_address,
-        )
-        return Shape(way=way, entrance=entrance)
+        far = self.home_agent_ipv4 if path.port else self.home_agent
+        return _there_and_back(home_address, path, path.care_of_address, far)
 
     def direct(self, home_address: bytes, path: Path) -> Shape | None:
         """Return the way to correspondents, who put a type 2 routing header in."""
@@ -200,27 +181,6 @@ class MobileNodeShapes:
         entrance = Entrance(
             form=Form.ROUTING_HEADER,
             home=self._home_address,
-            destination=path.care_of_address,
-        )
-        return Shape(way=way, entrance=entrance)
-
-    def _datagrams(self, home_address: bytes, path: Path) -> Shape | None:
-        if not self.home_agent_ipv4:
-            return None
-        way = Way(
-            form=Form.UDP,
-            room=path.mtu - UDP_OVERHEAD,
-            device=path.device,
-            source=path.care_of_address,
-            source_port=ENCAPSULATION_PORT,
-            destination=self.home_agent_ipv4,
-            destination_port=path.port,
-        )
-        entrance = Entrance(
-            form=Form.UDP,
-            home=home_address,
-            source=self.home_agent_ipv4,
-            source_port=path.port,
             destination=path.care_of_address,
         )
         return Shape(way=way, entrance=entrance)
