@@ -22,6 +22,10 @@ class _Octet(IntEnum):
         member._value_ = value
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[int]]:
+        # Some versions of Python 3.11 copy members by name, which those of no name do not have.
+        return type(self), (int(self),)
+
     @property
     def label(self) -> str:
         """The name in the words of its RFC."""
