@@ -20,6 +20,7 @@ from mcoa.lab.namespaces import LabError, terminable
 from mcoa.lab.scenarios.proof import Proof, Proven, ScenarioEvent
 from mcoa.lab.scenarios.stage import HomeTopology
 from mcoa.runtime.errors import CommandError, ExitCode
+from mcoa.runtime.kernel_features import missing_features
 
 AS_JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
@@ -131,6 +132,8 @@ def _prove(
     if must_enter_user_namespace(ground):
         enter_user_namespace([sys.executable, "-m", "mcoa", *sys.argv[1:]])
     _say(console, GroundFound(ground=ground))
+    for feature in missing_features():
+        _say(console, Found(sentence=feature.absence()))
     try:
         with terminable():
             proof = _play(play(), console)

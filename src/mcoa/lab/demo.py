@@ -27,6 +27,7 @@ from mcoa.lab.namespaces import Namespaces
 from mcoa.lab.nodes import Nodes, NodesLike
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORRESPONDENT, MOBILE_NODE, Network, Topology
+from mcoa.runtime.kernel_features import missing_features
 
 FLOWS = 8
 REGISTER_TIMEOUT_S = 20.0
@@ -68,6 +69,8 @@ def demonstrate(ground: Ground, plan: Plan) -> Generator[Event, None, None]:
     more or closed. LabError when something fails that is no claim of the demonstration.
     """
     yield GroundFound(ground=ground)
+    for feature in missing_features():
+        yield Found(sentence=feature.absence())
     yield StepBegan(title="building the network of figure 1 from namespaces")
     with Namespaces() as namespaces:
         network = Network(namespaces, Topology())
@@ -172,9 +175,10 @@ class Demonstration:
     def _check_recovery(self) -> Iterator[Event]:
         name = self._result.cuts[-1].link
         yield StepBegan(title=f"is {name}, cut and restored, used again?")
-        load = start_load(self._network, self._load_number(), START_S + LOOK_S)
+        load = start_load(self._network, self._load_number())
         yield from self._watch.wait(START_S)
         packets = packets_of(load, look(self._network), name)
+        load.finish()
         load.collect()
         is_used = name in self._nodes.registered() and packets >= LEAST_PACKETS_OF_USE
         self._result = replace(self._result, recovered=is_used)
@@ -212,7 +216,7 @@ class Demonstration:
     def _cut(self, wanted: Sequence[str], after_s: float) -> Generator[Event, None, CutResult]:
         """Cut one link under load, restore it, and return what it cost."""
         registered = self._nodes.registered()
-        load = start_load(self._network, self._load_number(), START_S + LOOK_S + after_s)
+        load = start_load(self._network, self._load_number())
         yield from self._watch.wait(START_S)
         counts = look(self._network)
         link, identifier = choose(load, counts, wanted)
@@ -220,6 +224,7 @@ class Demonstration:
         yield from self._watch.wait(after_s - 2 * LOOK_S)
         moved_to = look(self._network).carrier_of(Flow.echo(identifier))
         yield from self._watch.wait(LOOK_S)
+        load.finish()
         restored_s = self._network.restore(link)
         if len(registered) > 1:
             yield from self._until_registered(*registered)

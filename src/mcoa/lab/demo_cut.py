@@ -19,8 +19,9 @@ TRANSFERS = 6
 CONVERSATIONS = 3
 TRANSFER_MBIT_S = 2.5  # even one link has room for all: the cut is measured, not congestion
 MESSAGE_OCTETS = 100
-START_S = 0.8  # interpreters start and connections are made
+START_S = 0.8  # connections are made, and find their links
 LOOK_S = 0.4
+LONGEST_LOAD_S = 120.0  # it is ended before
 SETTLE_S = 0.3  # after a cut, before the surviving path's round trip is taken
 
 
@@ -34,8 +35,18 @@ class Load:
     transfer_order: Order
     conversation_order: Order
 
+    @property
+    def meters(self) -> tuple[Meter[EchoResult] | Meter[StreamResult], ...]:
+        """All that run."""
+        return (*self.trains.values(), self.transfers, self.conversations)
+
+    def finish(self) -> None:
+        """End all meters."""
+        for meter in self.meters:
+            meter.finish()
+
     def collect(self) -> tuple[dict[int, EchoResult], StreamResult, StreamResult]:
-        """Wait for the end of all meters and return their results."""
+        """Return the results of all meters, after finish()."""
         trains = {identifier: meter.result() for identifier, meter in self.trains.items()}
         return trains, self.transfers.result(), self.conversations.result()
 
@@ -51,8 +62,8 @@ class CutMade:
     moved_to: str | None
 
 
-def start_load(network: Network, number: int, duration_s: float) -> Load:
-    """Start echo trains and TCP connections of both kinds; `number` keeps their ports apart."""
+def start_load(network: Network, number: int) -> Load:
+    """Begin echo trains and TCP connections of both kinds; `number` keeps their ports apart."""
     namespaces, mobile_node = network.namespaces, network[MOBILE_NODE]
     identifiers = range(1000 + 10 * number, 1000 + 10 * number + TRAINS)
     order = Order(
@@ -60,7 +71,7 @@ def start_load(network: Network, number: int, duration_s: float) -> Load:
         port=STREAM_PORT,
         first_port=20_000 + 100 * number,
         flows=TRANSFERS,
-        duration_s=duration_s,
+        duration_s=LONGEST_LOAD_S,
         pacing_mbit_s=TRANSFER_MBIT_S,
     )
     talk = Order(
@@ -68,18 +79,18 @@ def start_load(network: Network, number: int, duration_s: float) -> Load:
         port=STREAM_PORT,
         first_port=order.first_port + 50,
         flows=CONVERSATIONS,
-        duration_s=duration_s,
+        duration_s=LONGEST_LOAD_S,
         upward=True,
         message_octets=MESSAGE_OCTETS,
     )
-    return Load(
+    load = Load(
         trains={
             identifier: start_echo(
                 namespaces,
                 network[CORRESPONDENT],
                 str(network.topology.home_address),
                 identifier=identifier,
-                duration_s=duration_s,
+                duration_s=LONGEST_LOAD_S,
                 interval_s=ECHO_INTERVAL_S,
             )
             for identifier in identifiers
@@ -89,6 +100,9 @@ def start_load(network: Network, number: int, duration_s: float) -> Load:
         transfer_order=order,
         conversation_order=talk,
     )
+    for meter in load.meters:
+        meter.wait_for_begin()
+    return load
 
 
 def look(network: Network) -> FlowCounts:
@@ -122,7 +136,7 @@ def flows_of(order: Order) -> list[Flow]:
 
 
 def judge(load: Load, cut: CutMade) -> CutResult:
-    """Wait for the meters' results and draw the figures of one cut."""
+    """Draw the figures of one cut from the meters, which have been told to finish."""
     trains, transfers, conversations = load.collect()
     train = trains[cut.identifier]
     end_s = train.sent_s[-1]

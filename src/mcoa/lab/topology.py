@@ -20,6 +20,7 @@ from mcoa.lab.namespaces import LabError, Namespace, Namespaces
 from mcoa.lab.relay import Span
 from mcoa.lab.router import Advertised
 from mcoa.lab.wires import wire
+from mcoa.runtime.kernel_features import OPTIMISTIC_DETECTION
 
 Program = subprocess.Popen[bytes]
 
@@ -234,11 +235,11 @@ def _build(namespaces: Namespaces, topology: Topology) -> tuple[Program, dict[st
     for name in (CORRESPONDENT, HOME_AGENT, *routers):
         namespaces[name].sysctl(conf__all__accept_dad=0, conf__default__accept_dad=0)
     # Care-of addresses may be used while their duplicate address detection still runs.
-    optimistic = {"optimistic_dad": 1, "use_optimistic": 1}
-    for key, value in optimistic.items():
-        namespaces[MOBILE_NODE].sysctl(
-            **{f"conf__{which}__{key}": value for which in ("all", "default")}
-        )
+    if OPTIMISTIC_DETECTION.is_here():
+        for key in ("optimistic_dad", "use_optimistic"):
+            namespaces[MOBILE_NODE].sysctl(
+                **{f"conf__{which}__{key}": 1 for which in ("all", "default")}
+            )
     indexes = count(10)
     _build_wires(namespaces, topology, indexes)
     for link in topology.links:

@@ -27,6 +27,7 @@ from mcoa.runtime.errors import CommandError
 from mcoa.runtime.fast_path.libbpf import LIBRARY, library
 from mcoa.runtime.fast_path.maps import Maps, Sizes
 from mcoa.runtime.ipv4_addresses import ask_for_ipv4
+from mcoa.runtime.kernel_features import missing_features
 from mcoa.runtime.links import LinkState, LinkTable, describe_link
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.rtnetlink import MAIN_TABLE
@@ -64,6 +65,7 @@ def examine(configuration: Configuration) -> Iterator[Diagnosis]:
     yield _rights()
     yield _tunnels()
     yield _ipv6()
+    yield _kernel()
     yield _data_plane(configuration)
     yield _daemon(configuration)
     links = _link_states()
@@ -111,6 +113,19 @@ def _ipv6() -> Diagnosis:
         verdict=Verdict.FAILS,
         finding="is switched off" if disabled else "is not in this kernel",
         advice="sysctl net.ipv6.conf.all.disable_ipv6=0, and no ipv6.disable=1 at boot",
+    )
+
+
+def _kernel() -> Diagnosis:
+    missing = missing_features()
+    if not missing:
+        finding = "has all that a node makes use of"
+        return Diagnosis(what="kernel", verdict=Verdict.WORKS, finding=finding)
+    return Diagnosis(
+        what="kernel",
+        verdict=Verdict.DOUBTFUL,
+        finding="; ".join(f"no {each.name}: {each.consequence}" for each in missing),
+        advice="it works without; a kernel of a distribution for servers mostly has them",
     )
 
 

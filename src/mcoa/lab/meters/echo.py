@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from mcoa.lab.meters.end import End
 from mcoa.lab.meters.results import EchoResult
 from mcoa.lab.sightings import ECHO_REPLY, ECHO_REQUEST
 
@@ -18,26 +19,26 @@ _HEADER = struct.Struct("!BBHHH")
 
 
 def run_train(
-    opened: socket.socket, identifier: int, interval_s: float, duration_s: float
+    opened: socket.socket, identifier: int, interval_s: float, end: End
 ) -> EchoResult:
-    """Send requests to the connected peer of `opened` for a while, and gather the answers."""
+    """Send requests to the connected peer of `opened` until the end, and gather the answers."""
     start = time.monotonic()
-    count = round(duration_s / interval_s)
     sent: list[float] = []
-    received: list[float | None] = [None] * count
+    received: list[float | None] = []
     while True:
         now = time.monotonic()
-        if len(sent) < count:
+        if not sent or not end.has_come(now):
             due = start + len(sent) * interval_s
             if now >= due:
                 sent.append(now)
+                received.append(None)
                 _send(opened, identifier, len(sent) - 1)
                 continue
         elif now >= (due := sent[-1] + LINGER_S):
             break
         if select.select([opened], [], [], due - now)[0]:
             sequence = _receive(opened, identifier)
-            if sequence is not None and sequence < count:
+            if sequence is not None and sequence < len(sent):
                 received[sequence] = time.monotonic()
     return EchoResult(sent_s=tuple(sent), received_s=tuple(received))
 
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run a train: DESTINATION IDENTIFIER INTERVAL_S DURATION_S."""
     destination, identifier, interval_s, duration_s = arguments
     with open_socket(destination) as opened:
-        result = run_train(opened, int(identifier), float(interval_s), float(duration_s))
+        print("ready", flush=True)  # noqa: T201 whoever started it waits for this line
+        result = run_train(opened, int(identifier), float(interval_s), End(float(duration_s)))
     print(result.to_json())  # noqa: T201 the result is what the program is for
 
 

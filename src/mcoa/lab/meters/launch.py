@@ -21,9 +21,22 @@ class Meter(Generic[ResultT]):
         self, process: subprocess.Popen[bytes], parse: Callable[[bytes], ResultT]
     ) -> None:
         self._process, self._parse = process, parse
+        self._has_begun = False
+
+    def wait_for_begin(self) -> None:
+        """Wait until the meter begins: on a slow machine its interpreter takes seconds to start."""
+        if not self._has_begun and self._process.stdout is not None:
+            self._process.stdout.readline()
+            self._has_begun = True
+
+    def finish(self) -> None:
+        """Have the meter end now, whatever time it was given."""
+        self.wait_for_begin()
+        self._process.terminate()
 
     def result(self) -> ResultT:
         """Wait for the end and return the result; LabError if the meter failed."""
+        self.wait_for_begin()
         try:
             output, errors = self._process.communicate(timeout=COLLECT_TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Self
 
+from mcoa.lab.meters.end import End
 from mcoa.lab.meters.results import FlowResult, StreamResult, flow_from_json
 
 SO_MAX_PACING_RATE = 47
@@ -215,7 +216,7 @@ class Server:
 def run_client(order: Order) -> StreamResult:
     """Carry out `order`; OSError if a connection cannot be made."""
     sockets = _connect(order)
-    end = time.monotonic() + order.duration_s
+    end = End(order.duration_s)
     if order.upward:
         return StreamResult(flows=tuple(_run_upward(sockets, order, end)))
     return StreamResult(flows=tuple(_run_downward(sockets, order, end)))
@@ -240,21 +241,19 @@ def _connect(order: Order) -> list[socket.socket]:
     return opened
 
 
-def _run_downward(
-    sockets: Sequence[socket.socket], order: Order, end: float
-) -> list[FlowResult]:
+def _run_downward(sockets: Sequence[socket.socket], order: Order, end: End) -> list[FlowResult]:
     receivers = [
         Receiver(each, order.first_port + number) for number, each in enumerate(sockets)
     ]
     buffer = bytearray(CHUNK_OCTETS)
-    while (now := time.monotonic()) < end:
+    while not end.has_come(now := time.monotonic()):
         for receiver in receivers:
             if receiver.error is None:
                 receiver.turn(now, buffer)
             if receiver.is_finished:
                 receiver.error = "closed by the peer"
         alive = [each.socket for each in receivers if each.error is None]
-        select.select(alive, [], [], end - now)
+        select.select(alive, [], [], min(end.left_s(now), 0.1))
         time.sleep(TURN_S)
     results = [each.result() for each in receivers]
     for each in sockets:
@@ -262,14 +261,14 @@ def _run_downward(
     return results
 
 
-def _run_upward(sockets: Sequence[socket.socket], order: Order, end: float) -> list[FlowResult]:
+def _run_upward(sockets: Sequence[socket.socket], order: Order, end: End) -> list[FlowResult]:
     senders = [Sender(each, order) for each in sockets]
-    while (now := time.monotonic()) < end:
+    while not end.has_come(now := time.monotonic()):
         for sender in senders:
             if sender.error is None:
                 sender.turn(now)
         writers = [each.socket for each in senders if each.is_bulk and each.error is None]
-        select.select([], writers, [], min(end - now, 2 * TURN_S))
+        select.select([], writers, [], min(end.left_s(now), 2 * TURN_S))
         time.sleep(TURN_S)
     return [
         _peer_result(sender, order.first_port + number) for number, sender in enumerate(senders)
@@ -307,6 +306,7 @@ def main(arguments: Sequence[str]) -> None:
             print("ready", flush=True)  # noqa: T201 whoever started it waits for this line
             server.run()
         case ["run", order]:
+            print("ready", flush=True)  # noqa: T201 so does the client's
             print(run_client(Order.from_json(order)).to_json())  # noqa: T201 the result
         case _:
             raise SystemExit(f"usage: stream serve PORT | run ORDER, not {arguments}")

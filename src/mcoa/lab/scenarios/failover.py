@@ -7,6 +7,7 @@ from statistics import median
 from typing import Final
 
 from mcoa.lab.demo_cut import (
+    LONGEST_LOAD_S,
     LOOK_S,
     START_S,
     STREAM_PORT,
@@ -251,15 +252,14 @@ class Stage:
         network, number = self.network, self._loads
         self._loads += 1
         first = number % len(self._names)
-        duration_s = START_S + LOOK_S + _AFTER_S
         copied = start_echo(
             network.namespaces,
             network[MOBILE_NODE],
             str(_COPIED_TO),
             identifier=_COPIED_TRAIN + number % 100,
-            duration_s=duration_s,
+            duration_s=LONGEST_LOAD_S,
         )
-        load = start_load(network, number, duration_s)
+        load = start_load(network, number)
         time.sleep(START_S)
         counts = look(network)
         wanted = self._names[first:] + self._names[:first]
@@ -270,6 +270,8 @@ class Stage:
         made = CutMade(
             link=link, identifier=identifier, before=counts, cut_s=begun_s, moved_to=moved_to
         )
+        load.finish()
+        copied.finish()
         result, copies_lost = judge(load, made), copied.result().lost
         healed_s = time.monotonic()
         fault.heal(self, link)

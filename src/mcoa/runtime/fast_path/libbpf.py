@@ -18,6 +18,7 @@ LIBRARY: Final = "libbpf.so.1"
 _BATCH: Final = 4096
 _SIZES: Final = Struct("=5I")  # of a map: its kind, number, key, value and entries
 _NAME: Final = slice(24, 40)  # of a map, in what the kernel tells of it
+_COMPILED_LENGTH: Final = slice(16, 20)  # of a program, in octets of this processor's code
 _PROGRAM_MAPS_AT: Final = 52  # number of maps; eight octets on, a pointer to where they go
 _INFORMATION: Final = 256
 _MOST_MAPS: Final = 32
@@ -129,6 +130,11 @@ def maps_of(program: int) -> dict[str, int]:
         name = _information(descriptor, bytearray(_INFORMATION))[_NAME]
         found[name.rstrip(b"\0").decode()] = descriptor
     return found
+
+
+def is_compiled(program: int) -> bool:
+    """Return True if the kernel has compiled a program, False if it interprets it."""
+    return any(_information(program, bytearray(_INFORMATION))[_COMPILED_LENGTH])
 
 
 def map_size(descriptor: int) -> tuple[int, int]:
