@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from mcoa.dataplane.direct import with_home_address
+from mcoa.dataplane.packet import encapsulate, tunnel_prefix
 from mcoa.dataplane.path import Path
 from mcoa.engine.actions import Envelope, Send
 from mcoa.runtime import mobile_node, steering
@@ -56,6 +57,7 @@ class Anything:
         pass
 
     use = attach = close = prepare = settle = hold = announce = link_changed = _nothing
+    set_patterns = fit = _nothing
     found = way = None
 
 
@@ -116,7 +118,7 @@ def message(value: Message) -> bytes:
 
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Node]]:
-    parts = ("Tun", "Silencer", "IcmpSocket", "LinkWatcher", "Uplink")
+    parts = ("Tun", "IcmpSocket", "LinkWatcher", "Uplink")
     for name in (*parts, "open_capture", "prepare_uplink", "AtHome", "HomeFinder"):
         monkeypatch.setattr(mobile_node, name, Anything)
     monkeypatch.setattr(steering, "Routing", Anything)
@@ -153,6 +155,21 @@ def octets_of(rng: Random) -> bytes:
     return bytes(octets[: rng.choice((len(octets), rng.randrange(len(octets) + 1)))])
 
 
+def tunnelled(inner: bytes, destination: bytes = LTE.packed) -> bytes:
+    return encapsulate(inner, tunnel_prefix(AGENT.packed, destination))
+
+
+def in_tunnel(rng: Random, inner: bytes, destination: bytes) -> bytes:
+    """Put something into a tunnel packet, some of which are damaged or in fragments."""
+    outer = bytearray(tunnelled(inner or bytes(1), destination))
+    if rng.random() < 0.3:
+        outer[40:40] = bytes((41, rng.randrange(3), *rng.randbytes(6)))
+        outer[6] = rng.choice((44, 60))
+    if rng.random() < 0.3:
+        outer[rng.randrange(8)] = rng.randrange(256)
+    return bytes(outer[: rng.choice((len(outer), rng.randrange(41, len(outer) + 1)))])
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int) -> None:
     rng = Random(seed)
@@ -164,13 +181,9 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
         service, paths = made.service, made.service.engine.paths()
         for _ in range(300):
             octets = octets_of(rng)
-            source, destination = (
-                rng.choice((AGENT, LTE, HOME, PEER)).packed for _ in range(2)
-            )
+            destination = rng.choice((AGENT, LTE, HOME, PEER)).packed
             service._from_device([octets])
-            service._arrivals.from_tunnel(
-                [(octets, source, destination, rng.randrange(256), rng.choice((None, 7)))]
-            )
+            service._arrivals.from_capture([in_tunnel(rng, octets, destination)])
             quoted = bytes((rng.choice((2, 4, 145, 147)), *rng.randbytes(7))) + octets
             service._arrivals.icmp_messages(
                 [
@@ -219,8 +232,24 @@ def test_options_that_are_no_home_address_are_the_kernels_business(node: Maker) 
         made.acknowledge()
         inner = b"\x60\0\0\0\0\x08\x3c\x40" + PEER.packed + HOME.packed
         inner += bytes.fromhex("3b00010400000000")
-        made.service._arrivals.from_tunnel([(inner, AGENT.packed, LTE.packed, 0, None)])
+        made.service._arrivals.from_capture([tunnelled(inner)])
         assert made.service._tun.sent == [inner]
+
+    asyncio.run(scenario())
+
+
+def test_a_tunnel_packet_of_another_tunnel_is_given_back_to_the_kernel(node: Maker) -> None:
+    """A node behind this router may have the same home agent."""
+
+    async def scenario() -> None:
+        made = node()
+        await asyncio.sleep(0)
+        made.acknowledge()
+        inner = b"\x60\0\0\0\0\x00\x3b\x40" + PEER.packed + HOME.packed
+        others, former = tunnelled(inner, AWAY.packed), tunnelled(inner)
+        made.link(IPv6Address(LTE + 1))
+        made.service._arrivals.from_capture([others, former])
+        assert made.service._tun.sent == [others, inner]
 
     asyncio.run(scenario())
 

@@ -150,6 +150,11 @@ class Reassembler:
             if not partial.poisoned:
                 self.drops[FragmentDrop.TOO_LATE] += 1
 
+    def counts(self) -> dict[str, int]:
+        """Return how many packets were put together, and by reason how many were not."""
+        given_up = {str(why): count for why, count in self.drops.items() if count}
+        return {"reassembled": self.reassembled, **given_up}
+
     def _begin(self, identity: bytes, now: float) -> _Partial:
         partial = _Partial(source=identity[:16], born_s=now)
         self._partials[identity] = partial

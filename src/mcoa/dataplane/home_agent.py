@@ -47,8 +47,8 @@ from mcoa.dataplane.path_mtu import QuotedTunnelPacket, quoted_tunnel_packet
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.dataplane.trains import Train, uncouple
 from mcoa.dataplane.tunnel import TunnelEntry
+from mcoa.dataplane.tunnel_exit import may_be_skipped
 from mcoa.wire.icmpv6 import EchoRequest, PacketTooBig, parse_icmpv6
-from mcoa.wire.ipv6 import parse_packet
 from mcoa.wire.reader import ParseError
 
 _tunnel_header: Final = Struct("!4sH34s").pack
@@ -213,11 +213,7 @@ class HomeAgentForwarder:
             flows=self.table.flow_count,
             paths=tuple(path_counters(self.table, now)),
             drops=self.drops.occurred(),
-            fragments={
-                "made": self._entry.fragments_made,
-                "reassembled": self._reassembler.reassembled,
-                **{str(why): count for why, count in self._reassembler.drops.items() if count},
-            },
+            fragments={"made": self._entry.fragments_made, **self._reassembler.counts()},
         )
 
     def expire(self, now: float) -> None:
@@ -367,8 +363,10 @@ class HomeAgentForwarder:
         elif tunnelled and protocol != ICMPV6:
             self._refuse(packet, protocol, now)
         elif protocol == IPV6:
-            if offset == BASE_LENGTH or self._may_be_skipped(packet, now):
+            if offset == BASE_LENGTH or may_be_skipped(packet):
                 self._from_tunnel(packet, offset, now)
+            else:
+                self.drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
         elif protocol == MOBILITY_HEADER or packet[6] == DESTINATION_OPTIONS:
             self._deliver(packet)
         elif protocol == ICMPV6:
@@ -381,20 +379,6 @@ class HomeAgentForwarder:
             self._deliver(packet)
         else:
             self.drops.count(DropReason.NOT_SERVED)
-
-    def _may_be_skipped(self, packet: bytes, now: float) -> bool:
-        """Tell whether the extension headers of a tunnel packet are harmless.
-
-        A tunnel encapsulation limit is; a home address has no place there.
-        """
-        try:
-            parsed = parse_packet(packet)
-        except ParseError:
-            parsed = None
-        if parsed and not parsed.home_address and not parsed.routing_home_address:
-            return True
-        self.drops.report(DropReason.MALFORMED, packet[8:24], bytes(16), now)
-        return False
 
     def _refuse(self, packet: bytes, protocol: int, now: float) -> None:
         self.drops.count(DropReason.NOT_SERVED)

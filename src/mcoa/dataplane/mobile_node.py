@@ -43,6 +43,7 @@ from mcoa.dataplane.rules import Rules
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.dataplane.trains import Train, uncouple
 from mcoa.dataplane.tunnel import TunnelEntry
+from mcoa.dataplane.tunnel_exit import TunnelExit
 
 DIRECT: Final = b"direct"
 """In the table, the home address of paths that lead to correspondents alone: those over visited
@@ -66,6 +67,7 @@ class MobileNodeForwarder:
         rules: for flows, for the owner to set.
         datagrams: the way out in UDP over IPv4; its socket is for the owner to set.
         write_train: does what `write` does with a train; for the owner to set where there are any.
+        tunnel_exit: opens the agent's tunnel packets, for from_tunnel().
         echoes: those between us and the agent; who waits for answers is for the owner to set.
         used: told, once a second at most, to or from whom there are packets.
         suspected: told, likewise, from whom packets come by tunnel that has something bound.
@@ -106,6 +108,7 @@ class MobileNodeForwarder:
         self._send = send
         self._write = write
         self.drops = Drops(report)
+        self.tunnel_exit = TunnelExit(self.drops)
         # As if from the tunnel's far end, not from itself.
         self._errors = errors = ErrorSource(home_agent)
         self._classifier = FlowClassifier()
@@ -321,12 +324,13 @@ class MobileNodeForwarder:
             flows=self.table.flow_count,
             paths=tuple(path_counters(self.table, now)),
             drops=self.drops.occurred(),
-            fragments={"made": self._entry.fragments_made},
+            fragments={"made": self._entry.fragments_made, **self.tunnel_exit.counts()},
         )
 
     def expire(self, now: float) -> None:
-        """Forget old flows; once a second is good."""
+        """Forget old flows and fragments; once a second is good."""
         self.table.expire(now)
+        self.tunnel_exit.expire(now)
 
     def _into_tunnel(self, packet: bytes, now: float) -> None:
         if is_chatter(packet) or self.drops.refuses(packet):

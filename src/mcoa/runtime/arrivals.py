@@ -1,15 +1,22 @@
 """What comes in at a mobile node, told apart: for the engine, the forwarder, or the correspondent.
 
-Four entrances: tunnel sockets, those of UDP over IPv4, the capture below the kernel, and ICMPv6.
+Three entrances: the capture below the kernel, the sockets of UDP over IPv4, and ICMPv6.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv6Address
 
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.direct import has_home_address, without_routing_header
 from mcoa.dataplane.mobile_node import MobileNodeForwarder
-from mcoa.dataplane.packet import BASE_LENGTH, MOBILITY_HEADER, ROUTING
+from mcoa.dataplane.packet import (
+    BASE_LENGTH,
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    IPV6,
+    MOBILITY_HEADER,
+    ROUTING,
+)
 from mcoa.dataplane.trains import Train, couple
 from mcoa.engine.actions import Discovery, Envelope, Received, UdpEnd
 from mcoa.engine.mobile_node import MobileNode
@@ -18,7 +25,7 @@ from mcoa.runtime.driver import Driver
 from mcoa.runtime.events import Events
 from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
 from mcoa.runtime.signalling import SignallingError, parse_signalling
-from mcoa.runtime.sockets import IcmpPacket, TunnelPacket
+from mcoa.runtime.sockets import IcmpPacket
 from mcoa.runtime.udp_socket import ENCAPSULATION_PORT, Datagrams
 from mcoa.wire.icmpv6 import decode_icmpv6
 from mcoa.wire.reader import ParseError
@@ -32,6 +39,9 @@ ICMPV6_TYPES = (
 )
 _NO_PATH = 0  # a BID that no path has but the plain one
 _MOBILITY, _ROUTING = bytes((MOBILITY_HEADER,)), bytes((ROUTING,))
+_TUNNEL = frozenset((bytes((IPV6,)), bytes((FRAGMENT,))))
+_OPTIONS = bytes((DESTINATION_OPTIONS,))
+_MOST_OWN = 256
 _PROTOCOL, _NEXT_PROTOCOL = slice(6, 7), slice(BASE_LENGTH, BASE_LENGTH + 1)
 
 
@@ -42,6 +52,7 @@ class Arrivals:
         engine: of the mobile node, which `driver` drives.
         correspondent: what the node is besides; None where it is none.
         received: takes a message for the engine.
+        pass_on: gives the kernel a packet that was taken and is not for this node.
 
     Attributes:
         home_agent: sixteen octets; to be kept up to date by the owner, as is `bids`.
@@ -57,6 +68,7 @@ class Arrivals:
         correspondent: CorrespondentRole | None,
         *,
         received: Callable[[Received], None],
+        pass_on: Callable[[bytes], object],
         events: Events,
     ) -> None:
         self.home_agent = b""
@@ -67,21 +79,18 @@ class Arrivals:
         self._forwarder = forwarder
         self._correspondent = correspondent
         self._received = received
+        self._pass_on = pass_on
+        self._own: dict[bytes, None] = {}
         self._events = events
 
-    def from_tunnel(self, packets: list[TunnelPacket]) -> None:
-        """Take the insides of tunnel packets."""
-        now, take, bids = self._driver.now, self._forwarder.from_tunnel, self.bids
-        agent, role = self.home_agent, self._correspondent
-        for inner, source, destination, traffic_class, number in packets:
-            if source == agent and inner[_PROTOCOL] == _MOBILITY:
-                self._signalling(inner, tunnelled=True)
-            elif source == agent and role is not None and has_home_address(inner):
-                role.take(inner)
-            else:
-                # To a former care-of address it may have been on its way when that was replaced.
-                bid = bids.get(destination, _NO_PATH)
-                take(source, bid, inner, traffic_class, now, number)
+    def own(self, addresses: Iterable[bytes]) -> None:
+        """Take tunnel packets to these addresses of the links, besides those known before.
+
+        To a former care-of address one may have been on its way when that was replaced.
+        """
+        self._own |= dict.fromkeys(addresses)
+        while len(self._own) > _MOST_OWN:
+            del self._own[next(iter(self._own))]
 
     def from_datagrams(self, care_of_address: bytes, arrivals: list[Datagrams]) -> None:
         """Take what came in UDP over IPv4 to a care-of address (RFC 5555 §4)."""
@@ -103,15 +112,35 @@ class Arrivals:
                     forwarder.from_datagram(bid, each, traffic_class, now)
 
     def from_capture(self, packets: list[bytes]) -> None:
-        """Take packets with a header of mobility, as they were on the wire."""
+        """Take tunnel packets and those with a header of mobility, as they were on the wire."""
         role = self._correspondent
         for packet in packets:
-            if packet[_PROTOCOL] == _ROUTING and packet[_NEXT_PROTOCOL] != _MOBILITY:
+            if packet[8:24] == self.home_agent and _is_tunnel_packet(packet):
+                self._from_tunnel(packet)
+            elif packet[_PROTOCOL] == _ROUTING and packet[_NEXT_PROTOCOL] != _MOBILITY:
                 self._direct(packet)
             elif role is not None and has_home_address(packet):
                 role.take(packet)
             else:
                 self._signalling(packet)
+
+    def _from_tunnel(self, packet: bytes) -> None:
+        """Take what is inside a tunnel packet, or give the kernel one of another tunnel."""
+        now, role = self._driver.now, self._correspondent
+        if packet[24:40] not in self._own:
+            self._pass_on(packet)
+            return
+        opened = self._forwarder.tunnel_exit.open(packet, now)
+        if opened is None:
+            return
+        inner, source, destination, traffic_class, number = opened
+        if inner[_PROTOCOL] == _MOBILITY:
+            self._signalling(inner, tunnelled=True)
+        elif role is not None and has_home_address(inner):
+            role.take(inner)
+        else:
+            bid = self.bids.get(destination, _NO_PATH)
+            self._forwarder.from_tunnel(source, bid, inner, traffic_class, now, number)
 
     def _direct(self, packet: bytes) -> None:
         """Take user data that came straight, perhaps from another mobile node."""
@@ -173,3 +202,9 @@ class Arrivals:
             role.receive(received)
         else:
             self._received(received)
+
+
+def _is_tunnel_packet(packet: bytes) -> bool:
+    """Return True for a packet that has a packet in it, or a part of one."""
+    first = packet[_PROTOCOL]
+    return first in _TUNNEL or (first == _OPTIONS and packet[_NEXT_PROTOCOL] in _TUNNEL)

@@ -8,6 +8,7 @@ vanishes with its process, so that without a daemon all is as if there had never
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from errno import EMSGSIZE
 from ipaddress import IPv6Address, IPv6Network
 
@@ -25,12 +26,12 @@ from mcoa.runtime.links import HOME_LINK_GROUPS, LinkState, LinkWatcher, describ
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Changeable, Netlink
+from mcoa.runtime.patterns import HOME_ADDRESS_OPTION, MOBILITY_HEADER
 from mcoa.runtime.policies import correspondent_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.rtnetlink import Route, Rule
 from mcoa.runtime.sockets import IcmpPacket, IcmpSocket, PacketSender, endpoint
 from mcoa.runtime.status import DeviceStatus, FlowsStatus, LinkStatus, Status
-from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.undo_entries import Tables
 from mcoa.wire.registry import Icmpv6Type
@@ -81,7 +82,6 @@ class CorrespondentService:
             interfaces = interfaces or (configuration.home_agent.home_link,)
         self._tun = Tun.open(
             device,
-            mtu=_USUAL_MTU,
             netlink=netlink,
             journal=journal,
             persistent=False,
@@ -91,7 +91,7 @@ class CorrespondentService:
             device,
             netlink=netlink,
             journal=journal,
-            matches=(Match.HOME_ADDRESS_OPTION, Match.MOBILITY_HEADER),
+            patterns=(HOME_ADDRESS_OPTION, MOBILITY_HEADER),
         )
         self._icmp = IcmpSocket((Icmpv6Type.PACKET_TOO_BIG,))
         self._sender = PacketSender()
@@ -163,6 +163,8 @@ class CorrespondentService:
     def _link_changed(self, name: str, state: LinkState) -> None:
         before = self._states.get(name)
         self._states[name] = state
+        with suppress(OSError):  # the device has gone, which is noticed by reading it
+            self._tun.fit((each.mtu for each in self._states.values()), self._netlink)
         if state.index and (before is None or before.index != state.index):
             try:
                 self._capture.attach(name, state.index)

@@ -96,7 +96,7 @@ class HomeAgentService:
         rng = SystemRandom()
         self.engine = HomeAgent(home_agent_policy(configuration), in_use=self._in_use, rng=rng)
         self._store = _open_store(configuration, log)
-        self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
+        self._tun = Tun.open(configuration.device, netlink=netlink, journal=journal)
         anycast = [home_agents_anycast(each) for each in configuration.home_agent.home_prefixes]
         self._home_link = HomeLink(
             configuration.home_agent.home_link,
@@ -181,6 +181,7 @@ class HomeAgentService:
 
     async def start(self) -> None:
         """Serve what was served before, then listen."""
+        self._fit_device()
         self._home_link.start()
         link = link_status(self._home_link.interface, self._home_link.state)
         if link.state != "up":
@@ -241,8 +242,15 @@ class HomeAgentService:
         """Do what is due every second."""
         self._collect()
         self._forwarder.expire(self._driver.now)
+        self._fit_device()
         with suppress(OSError):  # that interface has gone; there is still the device
             self._data_plane.attach_entry()
+
+    def _fit_device(self) -> None:
+        """Let all come in that the interfaces can bring: any of them may lead to mobile nodes."""
+        with suppress(OSError):  # the device has gone, which is noticed by reading it
+            mtus = [link.mtu for link in self._netlink.links() if link.is_ethernet]
+            self._tun.fit(mtus, self._netlink)
 
     def _collect(self) -> None:
         table, now = self._forwarder.table, self._driver.now

@@ -7,7 +7,7 @@ routed to `mip0`; so is the agent's own service address, which no interface has.
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network
 from random import Random
 
@@ -312,14 +312,13 @@ class HomeLink:
         return home is None or home.by is Interception.PROXY
 
     def _route(self, address: IPv6Address) -> Route:
-        # Unlocked, the kernel forwards what the device can hold.
-        return Route(
-            destination=IPv6Network(address.packed),
-            index=self._tun.index,
-            metric=ROUTE_METRIC,
-            mtu=self.mtu,
-            mtu_locked=True,
+        route = Route(
+            destination=IPv6Network(address.packed), index=self._tun.index, metric=ROUTE_METRIC
         )
+        if address in self._own:
+            return route  # tunnel packets come here, as large as the uplinks bring them
+        # Unlocked, the kernel forwards what the device can hold.
+        return replace(route, mtu=self.mtu, mtu_locked=True)
 
     def _proxy_entry(self, address: IPv6Address) -> Neighbour:
         return Neighbour(index=self._state.index, address=address, flags=NeighbourFlag.PROXY)

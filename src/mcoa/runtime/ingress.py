@@ -5,7 +5,8 @@ from contextlib import suppress
 from mcoa.runtime import traffic_control
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.netlink_framing import MessageFlag, MessageType
-from mcoa.runtime.traffic_control import Filter, Hook, Match
+from mcoa.runtime.patterns import Pattern
+from mcoa.runtime.traffic_control import Filter, Hook
 
 _NEW = MessageFlag.CREATE | MessageFlag.EXCLUSIVE
 
@@ -51,10 +52,10 @@ def run_program(
 
 
 def add_redirect(
-    index: int, priority: int, match: Match, target: int, netlink: Netlink
+    index: int, priority: int, pattern: Pattern, target: int, netlink: Netlink
 ) -> None:
-    """Have packets of `match` redirected to the device `target`."""
-    body = traffic_control.emit_redirect(index, priority, match, target)
+    """Have packets of `pattern` redirected to the device `target`."""
+    body = traffic_control.emit_redirect(index, priority, pattern, target)
     netlink.request(MessageType.NEW_FILTER, body, _NEW)
 
 

@@ -214,7 +214,7 @@ class LinkTable:
         body = message.body
         match message.kind:
             case MessageType.NEW_LINK if is_about_device(body):
-                self._link(Link.parse(body))
+                self._link(self._with_ipv6_mtu(Link.parse(body)))
             case MessageType.DELETE_LINK if is_about_device(body):
                 self._devices.pop(Link.parse(body).index, None)
             case MessageType.NEW_ADDRESS | MessageType.DELETE_ADDRESS if is_ipv6(body):
@@ -250,6 +250,13 @@ class LinkTable:
             device.older_routes = set(device.routes)
             device.silent.clear()
             device.refuted.clear()
+
+    def _with_ipv6_mtu(self, link: Link) -> Link:
+        """Return an announced link as IPv6 has it: another MTU is told just before IPv6 follows."""
+        device = self._devices.get(link.index)
+        if device is None or not link.name or link.mtu == device.link.mtu:
+            return link
+        return replace(link, ipv6_mtu=link.mtu)
 
     def _address(self, address: Address, *, is_gone: bool = False) -> None:
         device = self._devices.get(address.index)

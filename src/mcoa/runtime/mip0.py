@@ -64,15 +64,22 @@ def device_mtu(uplink_mtus: Iterable[int]) -> int:
 class Tun:
     """A TUN device that this process holds."""
 
-    def __init__(self, name: str, descriptor: int, index: int) -> None:
+    def __init__(self, name: str, descriptor: int, index: int, mtu: int) -> None:
         self.name = name
         self.index = index
+        self.mtu = mtu
         self.unwritten = 0
         self._descriptor = descriptor
 
     @classmethod
     def open(
-        cls, name: str, *, mtu: int, netlink: Netlink, journal: Journal, persistent: bool = True
+        cls,
+        name: str,
+        *,
+        netlink: Netlink,
+        journal: Journal,
+        mtu: int = _USUAL_MTU,
+        persistent: bool = True,
     ) -> Self:
         """Make the device, or take over the one a dead process left; and switch it on.
 
@@ -95,7 +102,7 @@ class Tun:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(name, descriptor, index)
+        return cls(name, descriptor, index, mtu)
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
@@ -114,6 +121,13 @@ class Tun:
             if not packets:
                 raise
         return packets
+
+    def fit(self, uplink_mtus: Iterable[int], netlink: Netlink) -> None:
+        """Give the device the MTU that it needs beside uplinks of these; OSError once it is gone."""
+        mtu = device_mtu(uplink_mtus)
+        if mtu != self.mtu:
+            netlink.set_link(self.index, mtu=mtu)
+            self.mtu = mtu
 
     def couple(self) -> None:
         """Let trains come out of the device, for as_trains() from now on."""

@@ -57,24 +57,26 @@ from mcoa.runtime.mobile_node_status import MobileNodeView
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.path_book import PathBook
 from mcoa.runtime.path_probes import PathProbes
+from mcoa.runtime.patterns import (
+    HOME_ADDRESS_OPTION,
+    MOBILITY_HEADER,
+    TYPE_2_ROUTING_HEADER,
+    Pattern,
+    tunnel_patterns,
+)
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.routing import prepare_uplink
 from mcoa.runtime.signalling import emit_signalling
-from mcoa.runtime.sockets import (
-    IcmpSocket,
-    Silencer,
-)
+from mcoa.runtime.sockets import IcmpSocket
 from mcoa.runtime.solicitor import Solicitor
 from mcoa.runtime.status import (
     Status,
 )
 from mcoa.runtime.steering import Steering
-from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
 
-_IPV6_IN_IPV6 = 41
 _SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
 _NO_AGENT = IPv6Address(0)  # while one is looked for
 _STOP_PATIENCE_S = 3.0
@@ -96,19 +98,22 @@ class MobileNodeService:
         settings = configuration.mobile_node
         self._configuration = configuration
         self._events = Events(log)
+        self._netlink = netlink
         agent = settings.home_agent or _NO_AGENT
         rng = SystemRandom()
         self.engine = MobileNode(mobile_node_policy(configuration), rng=rng)
         self._driver = Driver(self.engine, self._perform)
         self._links = {link.name: link for link in configuration.links}
-        self._tun = Tun.open(configuration.device, mtu=1500, netlink=netlink, journal=journal)
-        matches = [Match.TYPE_2_ROUTING_HEADER, Match.MOBILITY_HEADER]
+        self._tun = Tun.open(configuration.device, netlink=netlink, journal=journal)
+        self._patterns: tuple[Pattern, ...] = (TYPE_2_ROUTING_HEADER, MOBILITY_HEADER)
         if configuration.correspondent is not None:
-            matches.append(Match.HOME_ADDRESS_OPTION)  # it comes bare over the home link
+            self._patterns += (HOME_ADDRESS_OPTION,)  # it comes bare over the home link
         self._capture = open_capture(
-            configuration.device, netlink=netlink, journal=journal, matches=matches
+            configuration.device,
+            netlink=netlink,
+            journal=journal,
+            patterns=(*self._patterns, *tunnel_patterns(agent)),
         )
-        self._silencer = Silencer(_IPV6_IN_IPV6)
         self._icmp = IcmpSocket(ICMPV6_TYPES)
         network = self.engine.policy.home_network
         self._at_home = AtHome(settings.home_address, network, netlink=netlink, journal=journal)
@@ -155,6 +160,7 @@ class MobileNodeService:
             self._forwarder,
             self._correspondent,
             received=self._receive,
+            pass_on=self._tun.pass_on,
             events=self._events,
         )
         self._arrivals.home_agent = agent.packed
@@ -268,7 +274,6 @@ class MobileNodeService:
             self._correspondent.close()
         self._departures.close()
         self._icmp.close()
-        self._silencer.close()
         self._capture.close()
         self._tun.close()
 
@@ -296,7 +301,6 @@ class MobileNodeService:
     def _uplink(self, link: LinkSettings) -> Uplink:
         return Uplink(
             link.interface,
-            take=self._arrivals.from_tunnel,
             take_datagrams=self._arrivals.from_datagrams,
             failed=self._uplink_lost,
             joined=self._is_coupled,
@@ -324,6 +328,9 @@ class MobileNodeService:
     def _link_changed(self, name: str, state: LinkState) -> None:
         before = self._states.get(name)
         self._states[name] = state
+        with suppress(OSError):  # the device has gone, as its own watcher tells
+            self._tun.fit((each.mtu for each in self._states.values()), self._netlink)
+        self._arrivals.own(each.address.packed for each in state.addresses)
         uplink = self._uplinks[name]
         if state.index and (before is None or before.index != state.index):
             ipv4 = self._has_ipv4(self._links[name])
@@ -471,6 +478,7 @@ class MobileNodeService:
     def _change_agent(self, home_agent: IPv6Address) -> None:
         self._departures.change_agent(home_agent)
         self._arrivals.home_agent = self._shapes.home_agent = home_agent.packed
+        self._capture.set_patterns((*self._patterns, *tunnel_patterns(home_agent)))
         self._forwarder.change_agent(home_agent.packed)
 
     def _paths_changed(self) -> None:

@@ -8,25 +8,20 @@ import errno
 import subprocess
 from collections.abc import Iterable
 
-from mcoa.runtime.traffic_control import Match
+from mcoa.runtime.patterns import Pattern
 
-_EXPRESSIONS = {
-    Match.TYPE_2_ROUTING_HEADER: "ip6 nexthdr 43 @nh,336,8 2",
-    Match.HOME_ADDRESS_OPTION: "ip6 nexthdr 60 @nh,368,8 0xc9",
-    Match.IPV6_IN_IPV6: "ip6 nexthdr 41",
-}
 _RAW_PRIORITY = -300
 
 
 def replace_table(
-    table: str, interfaces: Iterable[str], matches: Iterable[Match], *, lock: int
+    table: str, interfaces: Iterable[str], patterns: Iterable[Pattern], *, lock: int
 ) -> None:
-    """Drop packets of `matches` that come in by `interfaces`, in a table of that name.
+    """Drop packets of `patterns` that come in by `interfaces`, in a table of that name.
 
     Args:
         table: its name.
         interfaces: none drop nothing.
-        matches: what to drop.
+        patterns: what to drop.
         lock: the journal's descriptor, which nft(8) holds as well: should we be killed, no
             cleanup begins before it has ended.
 
@@ -34,7 +29,9 @@ def replace_table(
         OSError: nft(8) is missing, or it or the kernel refuses.
     """
     named = ", ".join(f'"{interface}"' for interface in sorted(interfaces))
-    rules = [f"iifname {{ {named} }} {_EXPRESSIONS[match]} drop" for match in matches if named]
+    rules = [
+        f"iifname {{ {named} }} {_expression(pattern)} drop" for pattern in patterns if named
+    ]
     _nft(
         f"add table ip6 {table}",
         f"delete table ip6 {table}",
@@ -52,6 +49,11 @@ def remove_table(table: str) -> None:
     """Remove a table; no error when it is not there."""
     # "add" before "delete" makes the pair succeed whether or not it was there.
     _nft(f"add table ip6 {table}", f"delete table ip6 {table}")
+
+
+def _expression(pattern: Pattern) -> str:
+    """Return what compares the octets, which nft(8) counts in bits."""
+    return " ".join(f"@nh,{8 * octet.offset},8 {octet.value}" for octet in pattern)
 
 
 def _nft(*lines: str, lock: int | None = None) -> None:

@@ -58,11 +58,11 @@ def _plan_agent(configuration: HomeAgentConfiguration) -> Iterator[str]:
     yield "sysctl net.ipv6.conf.all.proxy_ndp=1"
     yield f"sysctl net.ipv6.conf.{link}.proxy_ndp=1"
     yield f"sysctl net.ipv6.neigh.{link}.proxy_delay=0"
-    yield f"ip -6 route add {settings.address} dev {device} mtu lock {INNER_MTU}"
+    yield f"ip -6 route add {settings.address} dev {device}"
     yield f"ip -6 neigh add proxy {settings.address} dev {link}"
     for prefix in settings.home_prefixes:
         anycast = home_agents_anycast(prefix)
-        yield f"ip -6 route add {anycast} dev {device} mtu lock {INNER_MTU}"
+        yield f"ip -6 route add {anycast} dev {device}"
         yield f"ip -6 neigh add proxy {anycast} dev {link}"
     if settings.ipv4_address is not None:
         yield f"# UDP port 4191 of {settings.ipv4_address}, for mobile nodes in IPv4 networks"
@@ -109,8 +109,8 @@ def _plan_node(configuration: MobileNodeConfiguration) -> Iterator[str]:
         yield f"sysctl net.ipv6.conf.{link.interface}.use_optimistic=1"
         yield f"tc qdisc add dev {link.interface} clsact"
         yield (
-            "# there, packets with a type 2 routing header or a mobility header are redirected"
-            f" to {device}-in"
+            "# there, packets with a type 2 routing header or a mobility header, and tunnel"
+            f" packets of the home agent, are redirected to {device}-in"
         )
         if link.home and configuration.mobile_node.at_home is not AtHome.FOREIGN:
             yield (

@@ -1,18 +1,15 @@
-"""Raw IPv6 sockets: whole packets out, tunnel packets in and out, ICMPv6 in.
+"""Raw IPv6 sockets: whole packets out, ICMPv6 in.
 
 The kernel chooses only the route and the neighbour; addresses, extension headers and
 checksums are ours. All sockets are non-blocking.
 """
 
-import ctypes
 import errno
 import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-
-from mcoa.dataplane.copies import number_of
 
 IPV6_IN_IPV6 = 41
 ICMPV6 = 58
@@ -75,103 +72,6 @@ class PacketSender:
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
-
-
-class TunnelSocket:
-    """IPv6 packets in IPv6 packets (RFC 2473), in and out by one interface.
-
-    The kernel fragments outer packets that are too large for `set_mtu` or the device, and
-    reassembles what comes in. While one of these is open, and Silencer is, the kernel sends
-    no errors about protocol 41.
-
-    Args:
-        interface: the device; reopen when it has been away.
-        source: the care-of address, to which alone packets are then taken; None takes those
-            to any local address.
-    """
-
-    def __init__(self, *, interface: str, source: IPv6Address | None = None) -> None:
-        self._socket = _raw_socket(IPV6_IN_IPV6, interface, source)
-        for option in (
-            socket.IPV6_RECVPKTINFO,
-            socket.IPV6_RECVTCLASS,
-            socket.IPV6_RECVDSTOPTS,
-        ):
-            self._socket.setsockopt(socket.IPPROTO_IPV6, option, 1)
-        self._addresses: dict[str, bytes] = {}
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait for."""
-        return self._socket.fileno()
-
-    def receive(self) -> list[TunnelPacket]:
-        """Return up to 64 packets that have come."""
-        packets: list[TunnelPacket] = []
-        receive, add, known = self._socket.recvmsg, packets.append, self._addresses
-        try:
-            for _ in range(_PACKETS_A_WAKE_UP):
-                inner, ancillary, _, address = receive(_LARGEST_PACKET, _ANCILLARY_OCTETS)
-                destination, traffic_class, number = b"", 0, None
-                for _, kind, value in ancillary:
-                    if kind == socket.IPV6_PKTINFO:
-                        destination = value[:16]
-                    elif kind == socket.IPV6_TCLASS:
-                        traffic_class = _INTEGER.unpack(value)[0]
-                    elif kind == socket.IPV6_DSTOPTS:
-                        number = number_of(value)
-                source = known.get(address[0]) or self._learn(address[0])
-                add((inner, source, destination, traffic_class, number))
-        except BlockingIOError:
-            pass
-        return packets
-
-    def send(self, inner: bytes, to: Endpoint, traffic_class: int = 0) -> int:
-        """Send a packet inside another; returns 0, or why not, as PacketSender.send does."""
-        try:
-            if traffic_class:
-                value = _INTEGER.pack(traffic_class)
-                ancillary = [(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)]
-                self._socket.sendmsg([inner], ancillary, 0, to)
-            else:
-                self._socket.sendto(inner, to)
-        except OSError as error:
-            return error.errno or errno.EIO
-        return 0
-
-    def set_mtu(self, mtu: int) -> None:
-        """Fragment outer packets of more than `mtu` octets, 1280 at least."""
-        self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU, mtu)
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def _learn(self, text: str) -> bytes:
-        # Python gives addresses as text; few peers send tunnel packets, so each is parsed
-        # once. Anybody may send to us: the memory is bounded.
-        if len(self._addresses) >= _KNOWN_SOURCES:
-            self._addresses.clear()
-        packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
-        self._addresses[text] = packed
-        return packed
-
-
-class Silencer:
-    """Keeps the kernel from answering packets of a protocol it does not know.
-
-    An open raw socket does so for what it takes, but a full one takes nothing, and one of a
-    single interface leaves the others. This one takes everything and keeps nothing.
-    """
-
-    def __init__(self, protocol: int = IPV6_IN_IPV6) -> None:
-        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_RAW, protocol)
-        program = ctypes.create_string_buffer(_ACCEPT_NOTHING, len(_ACCEPT_NOTHING))
-        header = struct.pack("@HP", 1, ctypes.addressof(program))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
-
-    def close(self) -> None:
-        """Let the kernel answer again."""
         self._socket.close()
 
 

@@ -1,18 +1,16 @@
 """Words of tc: filters that redirect packets, most of them on their way in, below IPv6.
 
-A u32 filter compares 32-bit words of a packet, counted from its IPv6 header, so it sees the
-first extension header only. Both that Mobile IPv6 needs come first: a type 2 routing header
-(RFC 6275 §6.4), and a destination options header, in which the alignment 8n+6 of the Home
-Address option (RFC 6275 §6.3) puts its type at octet 46.
+A u32 filter compares 32-bit words of a packet, counted from its IPv6 header.
 """
 
 import struct
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum
 from socket import htons, ntohs
 from typing import Self
 
 from mcoa.runtime.netlink_framing import emit_attribute, integer, parse_attributes, uint32
+from mcoa.runtime.patterns import Pattern
 
 _TCMSG = struct.Struct("=BxxxiIII")
 _SELECTOR = struct.Struct("=BBBxHHhhI")
@@ -36,23 +34,6 @@ class Hook(IntEnum):
 
     IN = 0xFFFFFFF2
     OUT = 0xFFFFFFF3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Octet:
-    """An octet that a packet must have; `offset` counts from its IPv6 header."""
-
-    offset: int
-    value: int
-
-
-class Match(Enum):
-    """Packets that IPv6 below Mobile IPv6 must not see."""
-
-    TYPE_2_ROUTING_HEADER = (Octet(offset=6, value=43), Octet(offset=42, value=2))
-    HOME_ADDRESS_OPTION = (Octet(offset=6, value=60), Octet(offset=46, value=0xC9))
-    MOBILITY_HEADER = (Octet(offset=6, value=135),)
-    IPV6_IN_IPV6 = (Octet(offset=6, value=41),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +71,11 @@ def emit_clsact(index: int) -> bytes:
     return header + emit_attribute(_KIND, b"clsact\0")
 
 
-def emit_redirect(index: int, priority: int, match: Match, target: int) -> bytes:
-    """Return the body that redirects packets of `match` from one device to another."""
-    selector = _SELECTOR.pack(_TERMINAL, 0, len(match.value), 0, 0, 0, 0, 0)
-    keys = b"".join(map(_key, match.value))
-    options = emit_attribute(_U32_SELECTOR, selector + keys) + _redirect(target)
+def emit_redirect(index: int, priority: int, pattern: Pattern, target: int) -> bytes:
+    """Return the body that redirects packets of `pattern` from one device to another."""
+    keys = _keys(pattern)
+    selector = _SELECTOR.pack(_TERMINAL, 0, len(keys), 0, 0, 0, 0, 0)
+    options = emit_attribute(_U32_SELECTOR, selector + b"".join(keys)) + _redirect(target)
     return emit_filters(index, priority) + _u32(options)
 
 
@@ -157,8 +138,14 @@ def _redirect(target: int) -> bytes:
     return emit_attribute(_U32_ACTION, emit_attribute(1, action))
 
 
-def _key(octet: Octet) -> bytes:
-    before = octet.offset % 4
-    mask = bytes(0xFF if position == before else 0 for position in range(4))
-    value = bytes(octet.value if position == before else 0 for position in range(4))
-    return _KEY.pack(mask, value, octet.offset - before, 0)
+def _keys(pattern: Pattern) -> list[bytes]:
+    """Return the keys that compare the words of a packet in which `pattern` has octets."""
+    words: dict[int, tuple[bytearray, bytearray]] = {}
+    for octet in pattern:
+        place = octet.offset % 4
+        mask, value = words.setdefault(octet.offset - place, (bytearray(4), bytearray(4)))
+        mask[place], value[place] = 0xFF, octet.value
+    return [
+        _KEY.pack(bytes(mask), bytes(value), offset, 0)
+        for offset, (mask, value) in words.items()
+    ]

@@ -1,4 +1,4 @@
-"""The sockets of one uplink: tunnel packets and signalling, out by it and in by it."""
+"""The sockets of one uplink: tunnel packets and signalling out, and UDP over IPv4 both ways."""
 
 from collections.abc import Callable
 from errno import EMSGSIZE
@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from mcoa.dataplane.trains import Segments
 from mcoa.runtime import udp_socket
 from mcoa.runtime.readiness import deliver
-from mcoa.runtime.sockets import Endpoint, PacketSender, TunnelPacket, TunnelSocket
+from mcoa.runtime.sockets import Endpoint, PacketSender
 from mcoa.runtime.udp_socket import Datagrams, UdpSocket
 
 _MINIMUM_MTU = 1280
@@ -17,7 +17,6 @@ class Uplink:
     """An interface with the care-of addresses it has now; those of IPv4 are IPv4-mapped ones.
 
     Args:
-        take: given tunnel packets that came in by the interface.
         take_datagrams: given the care-of address, and what came there in UDP over IPv4.
         failed: told why a socket died; it is made anew once the link has been down.
         joined: have the kernel join datagrams, where there is no fast path.
@@ -27,7 +26,6 @@ class Uplink:
         self,
         interface: str,
         *,
-        take: Callable[[list[TunnelPacket]], None],
         take_datagrams: Callable[[bytes, list[Datagrams]], None],
         failed: Callable[[OSError], None],
         joined: bool = True,
@@ -35,16 +33,13 @@ class Uplink:
         self._joined = joined
         self.interface = interface
         self.mtu = _MINIMUM_MTU
-        self._take = take
         self._take_datagrams = take_datagrams
         self._failed = failed
         self._senders: dict[bytes, PacketSender] = {}
-        self._tunnel: TunnelSocket | None = None
-        self._undeliver: Callable[[], None] = lambda: None
         self._datagrams: dict[bytes, tuple[UdpSocket, Callable[[], None]]] = {}
 
     def use(self, addresses: tuple[IPv6Address, ...], mtu: int) -> None:
-        """Send from these addresses and listen, or close everything when there are none."""
+        """Send from these addresses, or close everything when there are none."""
         self.mtu = max(mtu, _MINIMUM_MTU)
         by_ipv4 = {a.packed: a.ipv4_mapped for a in addresses if a.ipv4_mapped is not None}
         for packed in self._datagrams.keys() - by_ipv4.keys():
@@ -58,11 +53,6 @@ class Uplink:
             self._senders[packed] = PacketSender(
                 interface=self.interface, source=wanted[packed]
             )
-        if wanted and self._tunnel is None:
-            self._tunnel = TunnelSocket(interface=self.interface)
-            self._undeliver = deliver(self._tunnel, self._take, self._failed)
-        elif not wanted:
-            self._silence()
 
     def send(self, packet: bytes, to: Endpoint) -> int:
         """Send a packet of ours by the socket of its source.
@@ -107,10 +97,3 @@ class Uplink:
         opened, undeliver = self._datagrams.pop(packed)
         undeliver()
         opened.close()
-
-    def _silence(self) -> None:
-        self._undeliver()
-        self._undeliver = lambda: None
-        if self._tunnel is not None:
-            self._tunnel.close()
-            self._tunnel = None

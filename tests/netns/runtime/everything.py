@@ -20,8 +20,8 @@ from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.links import LinkState, LinkWatcher
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.patterns import HOME_ADDRESS_OPTION
 from mcoa.runtime.routing import Home, Routing, prepare_uplink
-from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 
 SERVICE = IPv6Address("2001:db8:a::a")
@@ -38,7 +38,7 @@ def be_mobile_node(journal: Journal, netlink: Netlink) -> Callable[[], None]:
     tun = Tun.open("mip0", mtu=1500, netlink=netlink, journal=journal)
     ways: list[Capture] = [open_capture("mip0", netlink=netlink, journal=journal)]
     if has_nftables():
-        ways.append(PacketTap("mcoa_test", [Match.HOME_ADDRESS_OPTION], journal=journal))
+        ways.append(PacketTap("mcoa_test", [HOME_ADDRESS_OPTION], journal=journal))
     routing = Routing("mip0", netlink, journal)
     network = IPv6Network((HOME_ADDRESSES[0], 64), strict=False)
     made: list[AtHome] = []

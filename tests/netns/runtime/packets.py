@@ -3,7 +3,7 @@
 from ipaddress import IPv6Address, IPv6Network
 
 from mcoa.runtime.sockets import PacketSender, endpoint
-from mcoa.wire.icmpv6 import emit_icmpv6
+from mcoa.wire.icmpv6 import EchoRequest, emit_icmpv6
 from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
 from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.neighbor_discovery import PrefixInformation, SourceLinkLayerAddress
@@ -64,6 +64,15 @@ def tunnelled(inner: bytes, destination: IPv6Address = NODE, traffic_class: int 
             payload=inner,
             traffic_class=traffic_class,
         )
+    )
+
+
+def echo_request(source: IPv6Address, destination: IPv6Address) -> bytes:
+    """Return a packet that asks for an echo."""
+    request = EchoRequest(identifier=7, sequence=1)
+    payload = emit_icmpv6(request, source.packed, destination.packed)
+    return emit_packet(
+        Ipv6Packet(source=source, destination=destination, protocol=58, payload=payload)
     )
 
 

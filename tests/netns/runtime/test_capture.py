@@ -6,16 +6,27 @@ from collections.abc import Callable
 
 import pytest
 
+from mcoa.dataplane.copies import mark
+from mcoa.dataplane.fragment import fragment_packet
+from mcoa.dataplane.packet import encapsulate_with, tunnel_prefix
+from mcoa.runtime import ingress
 from mcoa.runtime.capture import Capture, PacketTap, Redirect, open_capture
 from mcoa.runtime.mip0 import Tun
 from mcoa.runtime.netlink import Netlink
+from mcoa.runtime.patterns import (
+    HOME_ADDRESS_OPTION,
+    TYPE_2_ROUTING_HEADER,
+    tunnel_patterns,
+)
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.sockets import IcmpSocket, PacketSender, endpoint
-from mcoa.runtime.traffic_control import Match
 from mcoa.runtime.undo import Journal
 from netns.runtime.everything import has_nftables
 from netns.runtime.packets import (
+    CORRESPONDENT,
+    HOME_ADDRESS,
     NODE,
+    ROUTER,
     plain,
     tunnelled,
     with_home_address_option,
@@ -25,7 +36,7 @@ from netns.runtime.pair import Pair, collected, until
 
 pytestmark = pytest.mark.netns
 
-BOTH = (Match.TYPE_2_ROUTING_HEADER, Match.HOME_ADDRESS_OPTION)
+BOTH = (TYPE_2_ROUTING_HEADER, HOME_ADDRESS_OPTION)
 PACKETS = [with_routing_header(), with_home_address_option()]
 
 
@@ -161,23 +172,72 @@ def test_without_the_filters_a_packet_socket_serves(
     pair.run(scenario)
 
 
-def test_tunnel_packets_can_be_taken_too(pair: Pair) -> None:
+def copied(inner: bytes) -> bytes:
+    return encapsulate_with(mark(7), inner, tunnel_prefix(ROUTER.packed, NODE.packed))
+
+
+TUNNEL_PACKETS = [
+    tunnelled(plain(CORRESPONDENT, HOME_ADDRESS)),
+    copied(plain(CORRESPONDENT, HOME_ADDRESS)),
+    *fragment_packet(tunnelled(plain(CORRESPONDENT, HOME_ADDRESS, 1500)), 1280, 1),
+    *fragment_packet(copied(plain(CORRESPONDENT, HOME_ADDRESS, 1500)), 1280, 2),
+    *fragment_packet(copied(plain(CORRESPONDENT, HOME_ADDRESS, 1500)), 1280, 3, 48),
+]
+
+
+@WAYS
+def test_tunnel_packets_of_the_agent_are_taken_and_those_of_others_left(
+    pair: Pair, way: Callable[[Netlink, Journal], Capture]
+) -> None:
     pair.address()
-    packet = tunnelled(plain(NODE, NODE))
 
     async def scenario() -> None:
         netlink, journal = Netlink(), Journal.open(pair.journal)
         link = netlink.link("wwan0")
         assert link is not None
-        capture = open_capture(
-            "mip0", netlink=netlink, journal=journal, matches=(Match.IPV6_IN_IPV6,)
-        )
+        capture = way(netlink, journal)
         capture.attach("wwan0", link.index)
         sender = pair.net.call(lambda: PacketSender(interface="acc0"))
-        assert sender.send(packet, endpoint(NODE)) == 0
-        assert await collected(capture.receive, 1) == [packet]
-        capture.close()
-        sender.close()
+        errors = pair.net.call(lambda: IcmpSocket((1, 2, 3, 4)))
+        capture.set_patterns((*BOTH, *tunnel_patterns(ROUTER)))
+        for packet in TUNNEL_PACKETS:
+            assert sender.send(packet, endpoint(NODE)) == 0
+        assert await collected(capture.receive, len(TUNNEL_PACKETS)) == TUNNEL_PACKETS
+        assert errors.receive() == []
+
+        capture.set_patterns((*BOTH, *tunnel_patterns(CORRESPONDENT)))
+        assert sender.send(TUNNEL_PACKETS[0], endpoint(NODE)) == 0
+        assert await collected(errors.receive, 1)  # the kernel has no such tunnel
+        assert capture.receive() == []
+        for each in (capture, sender, errors):
+            each.close()
+        assert journal.undo(netlink) == ()
+        netlink.close()
+
+    pair.run(scenario)
+
+
+def test_a_restart_lets_no_packet_slip_by(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filters of before stand until those of now do."""
+    pair.address()
+    left: list[int] = []
+    remove = ingress.remove_filters
+
+    def counted(index: int, first: int, last: int, netlink: Netlink) -> None:
+        remove(index, first, last, netlink)
+        left.append(len(ingress.filter_priorities(index, netlink)))
+
+    async def scenario() -> None:
+        netlink, journal = Netlink(), Journal.open(pair.journal)
+        link = netlink.link("wwan0")
+        assert link is not None
+        for _ in range(2):
+            capture = by_redirect(netlink, journal)
+            monkeypatch.setattr(ingress, "remove_filters", counted)
+            capture.attach("wwan0", link.index)
+            monkeypatch.undo()
+            capture.close()
+        assert left == [len(BOTH) + 1, len(BOTH)]
         assert journal.undo(netlink) == ()
         netlink.close()
 

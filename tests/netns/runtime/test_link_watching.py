@@ -273,3 +273,23 @@ def test_closing_twice_and_watching_nothing_more(pair: Pair) -> None:
         return len(told.states)
 
     assert pair.run(scenario) == 1
+
+
+@pytest.mark.parametrize("mtu", [1400, 9000])
+def test_another_mtu_is_told_though_the_kernel_speaks_before_ipv6_follows(
+    pair: Pair, mtu: int
+) -> None:
+    pair.address()
+
+    async def scenario() -> None:
+        told, netlink = Told(), Netlink()
+        watcher = watch(told, netlink)
+        await until(lambda: told.last.up)
+        link = netlink.link("wwan0")
+        assert link is not None
+        netlink.set_link(link.index, mtu=mtu)
+        await until(lambda: told.last.mtu == mtu)
+        watcher.close()
+        netlink.close()
+
+    pair.run(scenario)

@@ -16,15 +16,14 @@ from mcoa.runtime.netlink import Monitor, Netlink
 from mcoa.runtime.netlink_framing import Message, MessageType
 from mcoa.runtime.routing import Home, Routing
 from mcoa.runtime.rtnetlink import PROTOCOL, Route, Rule
-from mcoa.runtime.sockets import TunnelSocket, endpoint
+from mcoa.runtime.sockets import IcmpSocket, PacketSender, endpoint
 from mcoa.runtime.undo import Journal
-from netns.runtime.packets import CORRESPONDENT, HOME_ADDRESS, NODE, PREFIX, plain
+from netns.runtime.packets import CORRESPONDENT, HOME_ADDRESS, NODE, PREFIX, echo_request
 from netns.runtime.pair import Pair, collected, until
 
 pytestmark = pytest.mark.netns
 
 AGENT = IPv6Address("2001:db8:1::1")
-INNER = plain(HOME_ADDRESS, CORRESPONDENT)
 
 
 @dataclass(slots=True)
@@ -193,12 +192,11 @@ def test_an_agent_inside_a_prefix_left_from_another_network_is_reached(pair: Pai
 
     async def scenario() -> None:
         node = Node.open(pair)
-        there = pair.net.call(lambda: TunnelSocket(interface="acc0"))
-        here = TunnelSocket(interface="wwan0", source=NODE)
-        assert here.send(INNER, endpoint(AGENT)) == 0
-        assert await collected(there.receive, 1) == [
-            (INNER, NODE.packed, AGENT.packed, 0, None)
-        ]
+        there = pair.net.call(lambda: IcmpSocket((128,)))
+        here = PacketSender(interface="wwan0", source=NODE)
+        assert here.send(echo_request(NODE, AGENT), endpoint(AGENT)) == 0
+        arrived = await collected(there.receive, 1)
+        assert (arrived[0].source, arrived[0].destination) == (NODE, AGENT)
         there.close()
         here.close()
         node.close()
