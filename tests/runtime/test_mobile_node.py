@@ -174,7 +174,10 @@ def in_tunnel(rng: Random, inner: bytes, destination: bytes) -> bytes:
 def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int) -> None:
     rng = Random(seed)
 
+    faults: list[object] = []
+
     async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *each: faults.append(each))
         made = node(is_correspondent=seed % 2 == 1)
         await asyncio.sleep(0)
         made.acknowledge()
@@ -197,6 +200,7 @@ def test_any_octets_at_any_entrance_stand_in_nobodys_way(node: Maker, seed: int)
             service._arrivals.from_capture([octets_of(rng)])
 
     asyncio.run(scenario())
+    assert faults == []
 
 
 def test_a_packet_with_both_headers_is_opened_twice(node: Maker) -> None:

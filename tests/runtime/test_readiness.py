@@ -28,7 +28,7 @@ def test_what_comes_is_delivered_until_the_source_dies() -> None:
 
     async def scenario() -> OSError:
         lost: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
-        deliver(pipe, batches.append, lost.set_result)
+        deliver(pipe, lambda items: batches.append([*items]), lost.set_result)
         os.write(pipe.writer, bytes((1, 2, 3)))
         os.close(pipe.writer)
         return await lost
@@ -42,13 +42,13 @@ def test_what_comes_is_delivered_until_the_source_dies() -> None:
 def test_stopping_twice_leaves_the_next_user_of_the_number_alone() -> None:
     async def scenario() -> list[list[int]]:
         first, batches = Pipe(), [[0]]
-        stop = deliver(first, batches.append, lambda _: None)
+        stop = deliver(first, lambda items: batches.append([*items]), lambda _: None)
         stop()
         os.close(first.reader)
         os.close(first.writer)
         second = Pipe()
         assert second.reader == first.reader
-        stop_second = deliver(second, batches.append, lambda _: None)
+        stop_second = deliver(second, lambda items: batches.append([*items]), lambda _: None)
         stop()
         os.write(second.writer, b"\x07")
         await asyncio.sleep(0)

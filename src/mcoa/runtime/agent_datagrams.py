@@ -1,6 +1,6 @@
 """UDP over IPv4 at a home agent: user packets, and signalling that comes in it (RFC 5555 §4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRINUSE
@@ -117,7 +117,7 @@ class AgentDatagrams:
     def _emit_segments(self, path: Path, segments: Segments) -> None:
         self._socket.send_segments(segments, _endpoint(path.care_of_address, path.port))
 
-    def _take(self, arrivals: list[Datagrams]) -> None:
+    def _take(self, arrivals: Iterable[Datagrams]) -> None:
         forwarder, now = self._forwarder, self._now()
         messages: list[tuple[bytes, UdpEnd]] = []
         for segments, source, port, traffic_class in arrivals:

@@ -39,7 +39,7 @@ ICMPV6_TYPES = (
 )
 _NO_PATH = 0  # a BID that no path has but the plain one
 _MOBILITY, _ROUTING = bytes((MOBILITY_HEADER,)), bytes((ROUTING,))
-_TUNNEL = frozenset((bytes((IPV6,)), bytes((FRAGMENT,))))
+_IPV6, _FRAGMENT = bytes((IPV6,)), bytes((FRAGMENT,))
 _OPTIONS = bytes((DESTINATION_OPTIONS,))
 _MOST_OWN = 256
 _PROTOCOL, _NEXT_PROTOCOL = slice(6, 7), slice(BASE_LENGTH, BASE_LENGTH + 1)
@@ -92,7 +92,7 @@ class Arrivals:
         while len(self._own) > _MOST_OWN:
             del self._own[next(iter(self._own))]
 
-    def from_datagrams(self, care_of_address: bytes, arrivals: list[Datagrams]) -> None:
+    def from_datagrams(self, care_of_address: bytes, arrivals: Iterable[Datagrams]) -> None:
         """Take what came in UDP over IPv4 to a care-of address (RFC 5555 §4)."""
         now, agent = self._driver.now, self.home_agent
         forwarder, bid = self._forwarder, self.bids.get(care_of_address, _NO_PATH)
@@ -111,11 +111,11 @@ class Arrivals:
                 else:
                     forwarder.from_datagram(bid, each, traffic_class, now)
 
-    def from_capture(self, packets: list[bytes]) -> None:
+    def from_capture(self, packets: Iterable[bytes]) -> None:
         """Take tunnel packets and those with a header of mobility, as they were on the wire."""
         role = self._correspondent
         for packet in packets:
-            if packet[8:24] == self.home_agent and _is_tunnel_packet(packet):
+            if self._is_tunnel_packet(packet):
                 self._from_tunnel(packet)
             elif packet[_PROTOCOL] == _ROUTING and packet[_NEXT_PROTOCOL] != _MOBILITY:
                 self._direct(packet)
@@ -124,11 +124,26 @@ class Arrivals:
             else:
                 self._signalling(packet)
 
+    def _is_tunnel_packet(self, packet: bytes) -> bool:
+        """Return True for a packet that has a packet in it, or a part of one of the agent's."""
+        first = packet[_PROTOCOL]
+        if first == _IPV6:
+            return True
+        if packet[8:24] != self.home_agent:
+            return False  # a Home Address option may come in fragments, too
+        return first == _FRAGMENT or (
+            first == _OPTIONS and packet[_NEXT_PROTOCOL] in (_IPV6, _FRAGMENT)
+        )
+
     def _from_tunnel(self, packet: bytes) -> None:
         """Take what is inside a tunnel packet, or give the kernel one of another tunnel."""
         now, role = self._driver.now, self._correspondent
         if packet[24:40] not in self._own:
             self._pass_on(packet)
+            return
+        if packet[8:24] != self.home_agent:
+            drops = self._forwarder.drops
+            drops.report(DropReason.NOT_FROM_HOME_AGENT, packet[8:24], packet[48:64], now)
             return
         opened = self._forwarder.tunnel_exit.open(packet, now)
         if opened is None:
@@ -152,7 +167,7 @@ class Arrivals:
         if not self._forwarder.from_capture(packet, bid, self._driver.now):
             self._signalling(packet)
 
-    def icmp_messages(self, packets: list[IcmpPacket]) -> None:
+    def icmp_messages(self, packets: Iterable[IcmpPacket]) -> None:
         """Take ICMPv6 messages of ICMPV6_TYPES."""
         for packet in packets:
             match packet.message[0]:
@@ -202,9 +217,3 @@ class Arrivals:
             role.receive(received)
         else:
             self._received(received)
-
-
-def _is_tunnel_packet(packet: bytes) -> bool:
-    """Return True for a packet that has a packet in it, or a part of one."""
-    first = packet[_PROTOCOL]
-    return first in _TUNNEL or (first == _OPTIONS and packet[_NEXT_PROTOCOL] in _TUNNEL)

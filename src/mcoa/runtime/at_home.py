@@ -116,11 +116,11 @@ class AtHome:
         self._cancel()
         if self._neighbours is None or not self._presence.defends:
             return
-        self._neighbours.announce(self._address, self._address, router=False)
         if left > 1:
             self._timer = asyncio.get_running_loop().call_later(
                 ANNOUNCEMENT_INTERVAL_S, self.announce, left - 1
             )
+        self._neighbours.announce(self._address, self._address, router=False)
 
     def send(self, packet: bytes) -> int:
         """Send a packet to its next node on the home link; returns the MTU if that is less."""

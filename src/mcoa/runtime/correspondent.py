@@ -7,7 +7,7 @@ vanishes with its process, so that without a daemon all is as if there had never
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from errno import EMSGSIZE
 from ipaddress import IPv6Address, IPv6Network
@@ -22,6 +22,7 @@ from mcoa.runtime.end import End
 from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import CorrespondentShapes
+from mcoa.runtime.guard import run_each
 from mcoa.runtime.links import HOME_LINK_GROUPS, LinkState, LinkWatcher, describe_link
 from mcoa.runtime.log import EventLog, Level
 from mcoa.runtime.mip0 import Tun
@@ -149,8 +150,7 @@ class CorrespondentService:
 
     def tick(self) -> None:
         """Do what is due every second."""
-        self._collect()
-        self._role.forwarder.expire(self._loop.time())
+        run_each(self._collect, lambda: self._role.forwarder.expire(self._loop.time()))
 
     def _collect(self) -> None:
         forwarder, now = self._role.forwarder, self._loop.time()
@@ -251,19 +251,19 @@ class CorrespondentService:
 
     # Packets.
 
-    def _from_device(self, packets: list[bytes]) -> None:
+    def _from_device(self, packets: Iterable[bytes]) -> None:
         take = self._role.from_device
         for packet in packets:
             take(packet)
 
-    def _from_capture(self, packets: list[bytes]) -> None:
+    def _from_capture(self, packets: Iterable[bytes]) -> None:
         for packet in packets:
             if IPv6Address(packet[24:40]) in self._own:
                 self._role.take(packet)
             elif not self._take_elsewhere(packet):
                 self._tun.pass_on(packet)  # on its way through this host
 
-    def _icmp_messages(self, packets: list[IcmpPacket]) -> None:
+    def _icmp_messages(self, packets: Iterable[IcmpPacket]) -> None:
         for packet in packets:
             mtu, quoted = int.from_bytes(packet.message[4:8]), packet.message[8:]
             self._role.forwarder.packet_too_big(mtu, quoted, self._loop.time())

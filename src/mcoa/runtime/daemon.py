@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from errno import EBUSY, EEXIST, ENODEV, ENOENT
-from traceback import extract_tb
 from typing import Any
 
 from mcoa.runtime.config_models import (
@@ -17,8 +17,9 @@ from mcoa.runtime.control import ControlServer
 from mcoa.runtime.correspondent import CorrespondentService
 from mcoa.runtime.end import End
 from mcoa.runtime.errors import CommandError, NoPermissionError
+from mcoa.runtime.guard import Faults, run_each
 from mcoa.runtime.home_agent import HomeAgentService
-from mcoa.runtime.log import EventLog, Level
+from mcoa.runtime.log import EventLog
 from mcoa.runtime.mobile_node import MobileNodeService
 from mcoa.runtime.netlink import Netlink
 from mcoa.runtime.node import Node
@@ -62,7 +63,8 @@ async def _serve_node(
     """Serve until told to stop, or until the node cannot go on; return the exit code."""
     end = End()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: _log_fault(log, context))
+    faults = Faults(log)
+    loop.set_exception_handler(faults.handle)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.ask)
     try:
@@ -71,7 +73,7 @@ async def _serve_node(
         raise _refusal(error, configuration.device) from None
     control = ControlServer(
         configuration.control_socket,
-        {"status": lambda _request: node.status().as_object(), **node.commands()},
+        {"status": lambda _request: _status(node, faults), **node.commands()},
         log,
     )
     ticks = asyncio.create_task(_tick(node, log))
@@ -144,23 +146,15 @@ def _refusal(error: OSError, device: str) -> CommandError | OSError:
     return error
 
 
-async def _tick(node: Node, log: EventLog) -> None:
+async def _tick(node: Node, log: EventLog, interval_s: float = 1.0) -> None:
     while True:
-        await asyncio.sleep(1.0)
-        node.tick()
-        log.flush()
+        await asyncio.sleep(interval_s)
+        run_each(node.tick, log.flush)
 
 
-def _log_fault(log: EventLog, context: dict[str, Any]) -> None:
-    """Log a fault of the program itself; the next packet may well be served again."""
-    error = context.get("exception")
-    where = ""
-    if isinstance(error, BaseException) and error.__traceback__ is not None:
-        last = extract_tb(error.__traceback__)[-1]
-        where = f"{last.name}, line {last.lineno}"
-    log.remote(
-        "internal-fault",
-        level=Level.ERROR,
-        what=repr(error or context.get("message")),
-        where=where or None,
-    )
+def _status(node: Node, faults: Faults) -> dict[str, Any]:
+    """Return a node's status; faults of the program are among its counters, where there were."""
+    status = node.status()
+    if faults.count:
+        status = replace(status, counters={**status.counters, "internal-faults": faults.count})
+    return status.as_object()

@@ -3,7 +3,7 @@
 A service says the same things to both; without a fast path most of them do nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final, Self
 
@@ -103,7 +103,7 @@ class DataPlane:
         if self._acceleration is None:
             return
 
-        def take(events: list[DropEvent]) -> None:
+        def take(events: Iterable[DropEvent]) -> None:
             for event in events:
                 reason = _REASONS[event.reason]
                 drops.tell(reason, event.outer_source, event.inner_source, now())

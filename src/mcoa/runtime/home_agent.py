@@ -6,7 +6,7 @@ route.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from random import SystemRandom
@@ -44,6 +44,7 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import HomeAgentShapes
 from mcoa.runtime.frames import Framed, Frames
+from mcoa.runtime.guard import guarded, run_each
 from mcoa.runtime.home_agent_status import HomeAgentView, link_status
 from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.home_routers import HomeRouters, advertisement
@@ -240,9 +241,14 @@ class HomeAgentService:
 
     def tick(self) -> None:
         """Do what is due every second."""
-        self._collect()
-        self._forwarder.expire(self._driver.now)
-        self._fit_device()
+        run_each(
+            self._collect,
+            lambda: self._forwarder.expire(self._driver.now),
+            self._fit_device,
+            self._attach_entry,
+        )
+
+    def _attach_entry(self) -> None:
         with suppress(OSError):  # that interface has gone; there is still the device
             self._data_plane.attach_entry()
 
@@ -267,7 +273,7 @@ class HomeAgentService:
         self._packets([packet])
         return True
 
-    def _packets(self, packets: list[bytes], origin: str = "") -> None:
+    def _packets(self, packets: Iterable[bytes], origin: str = "") -> None:
         now = self._driver.now
         take, refresh = self._forwarder.from_device, self._refresher.answer
         for packet in packets:
@@ -286,7 +292,7 @@ class HomeAgentService:
             self._signalling(now)
         self._outbox.flush()
 
-    def _arrivals(self, arrivals: list[bytes | Train]) -> None:
+    def _arrivals(self, arrivals: Iterable[bytes | Train]) -> None:
         """Take what came out of the device, some of it in trains."""
         singles: list[bytes] = []
         for each in arrivals:
@@ -336,22 +342,26 @@ class HomeAgentService:
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
-            match action:
-                case Send():
-                    self._post(action)
-                case Remember(home_address=home_address):
-                    self._outbox.remember(home_address.packed)
-                case BindingsChanged(home_address=home_address):
-                    self._paths.changed(home_address, self._driver.now)
-                case Intercept(home_address=home_address, by=by):
-                    self._home_link.intercept(home_address, by)
-                case DetectDuplicate(home_address=home_address):
-                    self._home_link.detect(home_address)
-                case Announce() | AgentChanged():
-                    raise ValueError(f"a home agent does not ask for {action}")
-                case Report():
-                    self._events.report(action)
+            with guarded():
+                self._act(action)
         self._outbox.flush()
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Send():
+                self._post(action)
+            case Remember(home_address=home_address):
+                self._outbox.remember(home_address.packed)
+            case BindingsChanged(home_address=home_address):
+                self._paths.changed(home_address, self._driver.now)
+            case Intercept(home_address=home_address, by=by):
+                self._home_link.intercept(home_address, by)
+            case DetectDuplicate(home_address=home_address):
+                self._home_link.detect(home_address)
+            case Announce() | AgentChanged():
+                raise ValueError(f"a home agent does not ask for {action}")
+            case Report():
+                self._events.report(action)
 
     def _post(self, send: Send) -> None:
         # Whoever is told this has proven nothing, not even that he is there.

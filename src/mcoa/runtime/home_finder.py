@@ -120,11 +120,11 @@ class HomeFinder:
         listener, seen = self._listeners.get(link), self._seen.get(link)
         if listener is None or seen is None or seen.routers:
             return
-        listener.solicit()
         if left > 1:
             self._asking[link] = asyncio.get_running_loop().call_later(
                 _SOLICITATION_INTERVAL_S, self._ask, link, left - 1
             )
+        listener.solicit()
 
     def _forget(self, link: str) -> None:
         self._seen.pop(link, None)
@@ -155,9 +155,9 @@ class HomeFinder:
     def _judge(self) -> None:
         """Tell what is home, if that is another link or way than was told last."""
         now = asyncio.get_running_loop().time()
+        self._arm(now)
         candidates = [self._candidate(link, now) for link in self._interfaces]
         found = next((each for each in candidates if each is not None), None)
-        self._arm(now)
         if found != self._last:
             self._last = found
             self._found(found)

@@ -249,10 +249,6 @@ class HomeLink:
 
     def _announce(self, address: IPv6Address, left: int) -> None:
         self._announcements.pop(address, None)
-        if self._neighbours is not None and self._source is not None:
-            home = self._homes.get(address)
-            router = home is not None and home.router
-            self._neighbours.announce(address, self._source, router=router)
         if left > 1:
             # Many that began together, as after a restart, must not stay together.
             spread = 0.5 + len(self._announcements) / ANNOUNCEMENTS_A_SECOND
@@ -260,6 +256,10 @@ class HomeLink:
             self._announcements[address] = asyncio.get_running_loop().call_later(
                 delay_s, self._announce, address, left - 1
             )
+        if self._neighbours is not None and self._source is not None:
+            home = self._homes.get(address)
+            router = home is not None and home.router
+            self._neighbours.announce(address, self._source, router=router)
 
     def own_address(self) -> IPv6Address | None:
         """Return our address on the link, link-local if possible (RFC 4861 §4.4)."""

@@ -162,10 +162,10 @@ class HomeRouters:
     def _advertise(self) -> None:
         if self._listener is None or self._make is None:
             return
-        self._send()
         self._next = None
         pause_s = self._rng.uniform(SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S)
         self._advertise_within(pause_s)
+        self._send()
 
     def _advertise_within(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from mcoa.engine.addresses import ipv4_mapped, is_unicast_routable
 from mcoa.runtime.config_values import Family
+from mcoa.runtime.guard import guarded
 from mcoa.runtime.ipv4_addresses import GROUPS as IPV4_GROUPS
 from mcoa.runtime.ipv4_addresses import ask_for_ipv4, concerns_ipv4
 from mcoa.runtime.netlink import Monitor, Netlink
@@ -37,6 +38,7 @@ UPLINK_GROUPS = ("link", "neighbour", "address", "route", "settings", "rule")
 HOME_LINK_GROUPS = ("link", "address", "settings")
 """A home agent's own thousands of routes would only be noise to it."""
 
+_AFTER_FAULT_S = 1.0
 _READY = LinkFlag.UP | LinkFlag.RUNNING | LinkFlag.LOWER_UP
 _UNUSABLE = AddressFlag.DETECTION_FAILED | AddressFlag.TENTATIVE
 _RANKS = {1: 0, 0: 1, 3: 2}  # RFC 4191's router preferences, best first
@@ -361,7 +363,7 @@ class LinkWatcher:
             if self._ipv4 and any(map(concerns_ipv4, messages)):
                 self._table.ipv4 = ask_for_ipv4(self._netlink)
             for message in messages:
-                self._table.apply(message)
+                self._apply(message)
                 # A link that went and came back while the loop was busy did go: the kernel
                 # dropped what hung on it.
                 if message.kind in {MessageType.NEW_LINK, MessageType.DELETE_LINK}:
@@ -369,6 +371,12 @@ class LinkWatcher:
         self._tell()
         if self._disturbed is not None and (messages is None or any(map(_is_loss, messages))):
             self._disturbed()
+
+    def _apply(self, message: Message) -> None:
+        with guarded():
+            self._table.apply(message)
+            return
+        self._reload()
 
     def _reload(self) -> None:
         self._table.reload(
@@ -385,7 +393,21 @@ class LinkWatcher:
             state = self._table.state(interface, ipv4=link in self._ipv4)
             if self._states.get(link) != state:
                 self._states[link] = state
-                self._changed(link, state)
+                self._hand_over(link, state)
+
+    def _hand_over(self, link: str, state: LinkState) -> None:
+        is_taken = False
+        with guarded():
+            self._changed(link, state)
+            is_taken = True
+        if not is_taken and self._loop is not None:
+            # Without this it would not be told again before it changes.
+            self._loop.call_later(_AFTER_FAULT_S, self._tell_again, link)
+
+    def _tell_again(self, link: str) -> None:
+        if self._loop is not None:
+            self._states.pop(link, None)
+            self._tell()
 
 
 def _is_loss(message: Message) -> bool:

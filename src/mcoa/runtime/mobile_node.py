@@ -6,7 +6,7 @@ forwarder, before anything is signalled.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
@@ -48,6 +48,7 @@ from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.maps import Sizes
 from mcoa.runtime.fast_path.shapes import MobileNodeShapes
 from mcoa.runtime.flow_commands import FlowCommands
+from mcoa.runtime.guard import guarded, run_each
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
 from mcoa.runtime.link_switch import LinkSwitch
 from mcoa.runtime.links import LinkState, LinkWatcher, care_of_addresses
@@ -63,6 +64,7 @@ from mcoa.runtime.patterns import (
     TYPE_2_ROUTING_HEADER,
     Pattern,
     tunnel_patterns,
+    tunnel_to,
 )
 from mcoa.runtime.policies import correspondent_policy, mobile_node_policy
 from mcoa.runtime.readiness import deliver
@@ -105,7 +107,11 @@ class MobileNodeService:
         self._driver = Driver(self.engine, self._perform)
         self._links = {link.name: link for link in configuration.links}
         self._tun = Tun.open(configuration.device, netlink=netlink, journal=journal)
-        self._patterns: tuple[Pattern, ...] = (TYPE_2_ROUTING_HEADER, MOBILITY_HEADER)
+        self._patterns: tuple[Pattern, ...] = (
+            TYPE_2_ROUTING_HEADER,
+            MOBILITY_HEADER,
+            tunnel_to(settings.home_address),
+        )
         if configuration.correspondent is not None:
             self._patterns += (HOME_ADDRESS_OPTION,)  # it comes bare over the home link
         self._capture = open_capture(
@@ -279,12 +285,15 @@ class MobileNodeService:
 
     def tick(self) -> None:
         """Do what is due every second."""
-        self._collect()
-        self._steering.use_routers(self._book.active_links())
-        self._book.measured(self._driver.now)
-        self._forwarder.expire(self._driver.now)
-        if self._correspondent is not None:
-            self._correspondent.forwarder.expire(self._driver.now)
+        now, role = self._driver.now, self._correspondent
+        run_each(
+            self._collect,
+            lambda: self._steering.use_routers(self._book.active_links()),
+            lambda: self._book.measured(now),
+            lambda: self._forwarder.expire(now),
+        )
+        if role is not None:
+            role.forwarder.expire(now)
 
     def _collect(self) -> None:
         now, carried = self._driver.now, self._forwarder.carried
@@ -422,7 +431,7 @@ class MobileNodeService:
 
     # Packets.
 
-    def _from_device(self, packets: list[bytes]) -> None:
+    def _from_device(self, packets: Iterable[bytes]) -> None:
         now, take, role = self._driver.now, self._forwarder.from_device, self._correspondent
         for packet in packets:
             if role is not None and role.holds(packet):
@@ -430,7 +439,7 @@ class MobileNodeService:
             else:
                 take(packet, now)
 
-    def _trains_from_device(self, arrivals: list[bytes | Train]) -> None:
+    def _trains_from_device(self, arrivals: Iterable[bytes | Train]) -> None:
         now, role = self._driver.now, self._correspondent
         for each in arrivals:
             if not isinstance(each, Train):
@@ -452,21 +461,27 @@ class MobileNodeService:
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
-            match action:
-                case Send():
-                    self._send(action)
-                case BindingsChanged():
-                    self._paths_changed()
-                    self._at_home.settle(self.engine.presence)
-                    self._steering.converge()
-                case AgentChanged(home_agent=home_agent):
-                    self._change_agent(home_agent or _NO_AGENT)
-                case Announce():
-                    self._at_home.announce()
-                case Report():
-                    self._events.report(action)
-                case Remember() | DetectDuplicate() | Intercept():
-                    raise ValueError(f"a mobile node does not ask for {action}")
+            with guarded():
+                self._act(action)
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Send():
+                self._send(action)
+            case BindingsChanged():
+                run_each(
+                    self._paths_changed,
+                    lambda: self._at_home.settle(self.engine.presence),
+                    self._steering.converge,
+                )
+            case AgentChanged(home_agent=home_agent):
+                self._change_agent(home_agent or _NO_AGENT)
+            case Announce():
+                self._at_home.announce()
+            case Report():
+                self._events.report(action)
+            case Remember() | DetectDuplicate() | Intercept():
+                raise ValueError(f"a mobile node does not ask for {action}")
 
     def _send(self, send: Send) -> None:
         link = send.envelope.link

@@ -7,7 +7,7 @@ node has one already.
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import IPv6Address
 
@@ -147,7 +147,7 @@ class Neighbours:
         packet = emit_on_link(message, source, destination)
         return self._sender.send(packet, endpoint(destination, self._index))
 
-    def _heard(self, packets: list[IcmpPacket]) -> None:
+    def _heard(self, packets: Iterable[IcmpPacket]) -> None:
         for packet in packets:
             if packet.hop_limit != HOP_LIMIT or not self._probed:
                 continue

@@ -70,11 +70,11 @@ class Origins:
         )
 
     def start(
-        self, take: Callable[[list[bytes], str], None], lost: Callable[[OSError], None]
+        self, take: Callable[[Iterable[bytes], str], None], lost: Callable[[OSError], None]
     ) -> None:
         """Give `take` packets, with the interface that they came in by; on the running loop."""
 
-        def taker(name: str) -> Callable[[list[bytes]], None]:
+        def taker(name: str) -> Callable[[Iterable[bytes]], None]:
             return lambda packets: take(packets, name)
 
         for name, door in self._doors.items():

@@ -5,9 +5,11 @@ forwarding packets while a disk turns, and what arrives meanwhile shares the nex
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
+
+from mcoa.runtime.guard import guarded
 
 Packet = TypeVar("Packet")
 
@@ -101,16 +103,15 @@ class Outbox(Generic[Packet]):
             return
         match done.exception():
             case None:
-                for packet in packets:
-                    self._send(packet)
+                self._send_each(packets)
                 self._release()
-            case OSError() as error:
-                self._failed(error)
+            case error:
                 self.unsent += len(packets)
                 self._unwritten.update(dict.fromkeys(homes))
                 self._retry = self._loop.call_later(RETRY_S, self._try_again)
-            case other:
-                raise other
+                if not isinstance(error, OSError):
+                    raise error
+                self._failed(error)
 
     def _try_again(self) -> None:
         self._retry = None
@@ -121,5 +122,9 @@ class Outbox(Generic[Packet]):
             self.flush()
             return
         packets, self._waiting = self._waiting, []
+        self._send_each(packets)
+
+    def _send_each(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
-            self._send(packet)
+            with guarded():
+                self._send(packet)

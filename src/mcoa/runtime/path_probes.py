@@ -10,6 +10,7 @@ from mcoa.dataplane.liveness import Health, Liveness, Pace, Place, Probe, Prober
 from mcoa.dataplane.path import PathState
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.runtime.events import Events
+from mcoa.runtime.guard import guarded
 from mcoa.runtime.log import Level
 
 _MOST_PATHS: Final = 512
@@ -101,14 +102,17 @@ class PathProbes:
     def _look_after(self, now: float) -> None:
         took_back = False
         if now >= self._look_around_at_s:
-            took_back = self._look_around(now)
+            with guarded():
+                took_back = self._look_around(now)
         states = self._states
         for place, probe in self._prober.due(now):
-            self._send(states[place], probe, now)
+            with guarded():
+                self._send(states[place], probe, now)
         # Who comes late himself judges nobody: answers may still wait to be read.
         changes = [] if self._is_late else self._prober.judge(now)
         for place, health in changes:
-            self._judged(place, states[place], health)
+            with guarded():
+                self._judged(place, states[place], health)
         if changes or took_back:
             self._told_judged()
 

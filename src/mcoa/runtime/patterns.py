@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 
-_NEXT_HEADER, _SOURCE, _SECOND_NEXT_HEADER = 6, 8, 40
+_NEXT_HEADER, _SOURCE, _SECOND_NEXT_HEADER, _INNER_DESTINATION = 6, 8, 40, 64
 _IPV6, _FRAGMENT, _DESTINATION_OPTIONS = 41, 44, 60
 
 
@@ -51,13 +51,24 @@ MOST_PATTERNS: Final = 16
 def tunnel_patterns(home_agent: IPv6Address) -> tuple[Pattern, ...]:
     """Return the patterns of the tunnel packets of a home agent, whole or in fragments.
 
-    Those of others are left to the kernel, which may have tunnels of its own.
+    Those of others are left to the kernel, which may have tunnels of its own; but see tunnel_to.
     """
-    source = tuple(
-        Octet(offset=_SOURCE + place, value=value)
-        for place, value in enumerate(home_agent.packed)
-    )
+    source = _address(_SOURCE, home_agent)
     return tuple((*_chain(first, second), *source) for first, second in _TUNNEL_CHAINS)
+
+
+def tunnel_to(home_address: IPv6Address) -> Pattern:
+    """Return the pattern of tunnel packets with something for a home address.
+
+    Only the home agent may send such: what others send, no tunnel of the kernel is to open.
+    """
+    return (*_chain(_IPV6, None), *_address(_INNER_DESTINATION, home_address))
+
+
+def _address(offset: int, address: IPv6Address) -> Pattern:
+    return tuple(
+        Octet(offset=offset + place, value=value) for place, value in enumerate(address.packed)
+    )
 
 
 def _chain(first: int, second: int | None) -> Pattern:

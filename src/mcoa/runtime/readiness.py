@@ -1,8 +1,11 @@
 """Joins things that can be read to the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import length_hint
 from typing import Protocol, TypeVar
+
+from mcoa.runtime.guard import guarded
 
 ItemT = TypeVar("ItemT")
 
@@ -21,14 +24,14 @@ class Source(Protocol[ItemT]):
 
 def deliver(
     source: Source[ItemT],
-    take: Callable[[list[ItemT]], None],
+    take: Callable[[Iterable[ItemT]], None],
     lost: Callable[[OSError], None],
 ) -> Callable[[], None]:
     """Hand on what comes from `source`, in batches, on the running event loop.
 
     Args:
         source: stays with the caller, who closes it after stopping the delivery.
-        take: given each batch.
+        take: given each batch, to be gone through once; and what is left of it after a fault.
         lost: told when the source is dead (its device was removed); nothing comes after.
 
     Returns:
@@ -53,8 +56,13 @@ def deliver(
             stop()
             lost(error)
             return
-        if items:
-            take(items)
+        rest, left = iter(items), len(items) + 1
+        # After a fault, on with the item behind the one that had it.
+        while 0 < (remaining := length_hint(rest)) < left:
+            left = remaining
+            with guarded():
+                take(rest)
+                return
 
     loop.add_reader(descriptor, readable)
     return stop

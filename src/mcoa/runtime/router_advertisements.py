@@ -1,6 +1,6 @@
 """Router advertisements heard on a link, and the solicitations that ask for them (RFC 4861)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -118,7 +118,7 @@ class RouterListener:
         self._socket.close()
         self._sender.close()
 
-    def _packets(self, packets: list[IcmpPacket]) -> None:
+    def _packets(self, packets: Iterable[IcmpPacket]) -> None:
         for packet in packets:
             try:
                 self._take(packet)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from mcoa.runtime.control import Command
+from mcoa.runtime.guard import run_each
 from mcoa.runtime.node import Node
 from mcoa.runtime.status import Status
 
@@ -32,8 +33,7 @@ class SeveralRoles:
 
     def tick(self) -> None:
         """Do what is due every second."""
-        for role in self._roles:
-            role.tick()
+        run_each(*(role.tick for role in self._roles))
 
     def status(self) -> Status:
         """Return what a view of the node shows: of the first role, with what the others hold."""

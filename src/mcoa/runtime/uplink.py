@@ -1,6 +1,6 @@
 """The sockets of one uplink: tunnel packets and signalling out, and UDP over IPv4 both ways."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EMSGSIZE
 from ipaddress import IPv4Address, IPv6Address
 
@@ -26,7 +26,7 @@ class Uplink:
         self,
         interface: str,
         *,
-        take_datagrams: Callable[[bytes, list[Datagrams]], None],
+        take_datagrams: Callable[[bytes, Iterable[Datagrams]], None],
         failed: Callable[[OSError], None],
         joined: bool = True,
     ) -> None:

@@ -148,6 +148,9 @@ def laboratory(
                 built.nodes.start_node(at_home=at_home)
                 built.until_registered()
             yield built
+            for name in (AGENT, NODE):
+                if built.nodes.log(name).exists():
+                    assert "internal-fault" not in built.nodes.log(name).read_text("utf-8")
 
 
 @contextmanager

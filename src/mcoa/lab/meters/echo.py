@@ -76,8 +76,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run a train: DESTINATION IDENTIFIER INTERVAL_S DURATION_S."""
     destination, identifier, interval_s, duration_s = arguments
     with open_socket(destination) as opened:
+        end = End(float(duration_s))
         print("ready", flush=True)  # noqa: T201 whoever started it waits for this line
-        result = run_train(opened, int(identifier), float(interval_s), End(float(duration_s)))
+        result = run_train(opened, int(identifier), float(interval_s), end)
     print(result.to_json())  # noqa: T201 the result is what the program is for
 
 

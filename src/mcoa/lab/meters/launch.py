@@ -1,5 +1,6 @@
 """Starts the meters in their namespaces and collects what they print."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,9 +26,13 @@ class Meter(Generic[ResultT]):
 
     def wait_for_begin(self) -> None:
         """Wait until the meter begins: on a slow machine its interpreter takes seconds to start."""
-        if not self._has_begun and self._process.stdout is not None:
-            self._process.stdout.readline()
-            self._has_begun = True
+        output = self._process.stdout
+        if self._has_begun or output is None:
+            return
+        # No octet more than the line: what follows is communicate()'s.
+        while os.read(output.fileno(), 1) not in {b"\n", b""}:
+            pass
+        self._has_begun = True
 
     def finish(self) -> None:
         """Have the meter end now, whatever time it was given."""

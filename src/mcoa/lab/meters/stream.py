@@ -214,9 +214,10 @@ class Server:
 
 
 def run_client(order: Order) -> StreamResult:
-    """Carry out `order`; OSError if a connection cannot be made."""
-    sockets = _connect(order)
+    """Carry out `order`, and say when it begins; OSError if a connection cannot be made."""
     end = End(order.duration_s)
+    sockets = _connect(order)
+    print("ready", flush=True)  # noqa: T201 whoever started it waits for this line
     if order.upward:
         return StreamResult(flows=tuple(_run_upward(sockets, order, end)))
     return StreamResult(flows=tuple(_run_downward(sockets, order, end)))
@@ -306,7 +307,6 @@ def main(arguments: Sequence[str]) -> None:
             print("ready", flush=True)  # noqa: T201 whoever started it waits for this line
             server.run()
         case ["run", order]:
-            print("ready", flush=True)  # noqa: T201 so does the client's
             print(run_client(Order.from_json(order)).to_json())  # noqa: T201 the result
         case _:
             raise SystemExit(f"usage: stream serve PORT | run ORDER, not {arguments}")
