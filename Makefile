@@ -6,7 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test setup packages lint types unit netns bench fast-path conformance clean
+# What a kernel for desktops or routers may have loaded, and answers with.
+TUNNEL_MODULES := ip6_tunnel tunnel6 ip6_gre sit tunnel4 ipip ip_gre fou fou6 mip6 \
+	esp4 esp6 xfrm_user xfrm6_tunnel
+ANY_KERNEL := $(BIN)/python -m pytest -p no:cacheprovider -m netns tests/netns/daemon/test_any_kernel.py
+
+.PHONY: demo test setup packages lint types unit netns test-debian-kernel bench fast-path conformance clean
 
 setup: $(STAMP)
 
@@ -20,7 +25,7 @@ packages:
 demo: setup packages
 	@$(BIN)/mcoa demo $(ARGS)
 
-test: setup packages lint types unit netns
+test: setup packages lint types unit netns test-debian-kernel
 
 lint: setup
 	$(BIN)/ruff check .
@@ -35,6 +40,11 @@ unit: setup
 
 netns: setup packages
 	@scripts/netns $(BIN)/python $(ARGS)
+
+# The daemons on Debian's own kernel, without and with all that it has for tunnels and IPsec.
+test-debian-kernel: setup packages
+	@scripts/debian-kernel -t 1200 $(ANY_KERNEL) $(ARGS)
+	@scripts/debian-kernel -t 1200 -m "$(TUNNEL_MODULES)" $(ANY_KERNEL) $(ARGS)
 
 bench: setup
 	@$(BIN)/mcoa bench signalling $(ARGS)

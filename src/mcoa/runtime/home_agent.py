@@ -118,16 +118,17 @@ class HomeAgentService:
             heard=self._router_heard,
             others_changed=self._other_routers,
         )
+        ipv4 = configuration.home_agent.ipv4_address
         self._forwarder = HomeAgentForwarder(
             address=configuration.home_agent.address.packed,
-            write=self._tun.send,
+            # What comes in datagrams may be unfinished: no kernel looks inside.
+            write=self._tun.send if ipv4 is None else self._tun.pass_on,
             frame=self._over_home_link,
             anycast=(each.packed for each in anycast),
             deliver=self._take,
             report=self._events.drop,
             rng=rng,
         )
-        ipv4 = configuration.home_agent.ipv4_address
         self._data_plane = DataPlane.open(
             configuration.dataplane,
             self._forwarder.table,

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mcoa.lab.namespaces import Namespace, Namespaces, run
+from mcoa.lab.namespaces import LabError, Namespace, Namespaces, run
 from mcoa.runtime.control_client import request
 from mcoa.runtime.errors import CommandError, NotRunningError
 from netns.daemon.transfer import transfer
@@ -77,6 +77,12 @@ how = "duplicate"
 own_port = {COPIED_PORT}
 """,
 }
+
+_MASQUERADE = """\
+add table ip nat
+add chain ip nat out { type nat hook postrouting priority 100; }
+add rule ip nat out oifname "wan" masquerade
+"""
 
 Entry = dict[str, Any]
 
@@ -215,14 +221,6 @@ class Ipv4Network:
             f"address add {NAT_4}/24 dev wan",
             "route add default via 198.18.1.1",
         )
-        run(
-            *self.nat.command("nft", "-f", "-"),
-            text="""\
-add table ip nat
-add chain ip nat out { type nat hook postrouting priority 100; }
-add rule ip nat out oifname "wan" masquerade
-""",
-        )
         self.net.ip(
             "address add 198.18.1.1/24 dev lte",
             "address add 192.0.2.1/24 dev wifi",
@@ -231,6 +229,7 @@ add rule ip nat out oifname "wan" masquerade
             "address add 2001:db8:1::ffff/64 dev home nodad",
             "address add 2001:db8:2::1/64 dev cn nodad",
         )
+        self._masquerade()
         self.agent.ip(
             f"address add {AGENT_4}/24 dev eth0",
             "address add 2001:db8:1::2/64 dev eth0 nodad",
@@ -241,6 +240,13 @@ add rule ip nat out oifname "wan" masquerade
             f"address add {CORRESPONDENT}/64 dev eth0 nodad",
             "route add default via 2001:db8:2::1",
         )
+
+    def _masquerade(self) -> None:
+        """Have the NAT translate; on a kernel that cannot, it is a router like any other."""
+        with suppress(LabError):
+            run(*self.nat.command("nft", "-f", "-"), text=_MASQUERADE)
+            return
+        self.net.ip(f"route add 10.64.0.0/24 via {NAT_4}")
 
 
 class Train:

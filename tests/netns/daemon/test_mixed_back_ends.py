@@ -8,11 +8,12 @@ from mcoa.lab.namespaces import Namespaces
 pytestmark = pytest.mark.netns
 
 
+@pytest.mark.parametrize("ipv4", [False, True])
 @pytest.mark.parametrize(("agents", "nodes"), [("ebpf", "userspace"), ("userspace", "ebpf")])
-def test_tcp_passes_both_ways(agents: str, nodes: str) -> None:
+def test_tcp_passes_both_ways(agents: str, nodes: str, *, ipv4: bool) -> None:
     # The fast path sends packets of many segments, which no wire of this network splits.
     with Namespaces() as namespaces:
         network = ForwardingNetwork(namespaces, "0")
-        network.start_daemons(nodes, agents)
+        network.start_daemons(nodes, agents, ipv4=ipv4)
         for direction in ("up", "down"):
             assert network.measure(direction, OURS, 0.3) > 1_000_000
