@@ -301,6 +301,22 @@ def test_udp_over_ipv4_comes_in_from_its_port_alone(bed: Bed) -> None:
     assert bed.arrive(outer(NAT_PORT + 1), 0x0800) is None
 
 
+@shaped(TUNNEL, IN_UDP)
+@pytest.mark.parametrize("gone", [1, 2])
+def test_a_care_of_address_of_two_bids_stays_open_while_one_has_it(bed: Bed, gone: int) -> None:
+    from scapy.layers.inet import IP, UDP  # noqa: PLC0415 - slow to import
+
+    both = [Path(bid=bid, care_of_address=CARE_OF.packed) for bid in (1, 2)]
+    bed.table.replace(HOME.packed, tuple(both))
+    bed.table.replace(HOME.packed, tuple(each for each in both if each.bid != gone))
+    bed.know(IN, inbound=True)
+    if bed.shapes.shape.way.form is Form.TUNNEL:
+        assert bed.arrive(encapsulate(IN, tunnel_prefix(FAR.packed, CARE_OF.packed))) == IN
+    else:
+        header = IP(src=str(FAR_4), dst=str(CARE_OF_4)) / UDP(sport=NAT_PORT, dport=PORT_4)
+        assert bed.arrive(bytes(header / IN), 0x0800) == IN
+
+
 @shaped(IN_UDP)
 def test_udp_over_ipv4_is_what_user_space_takes_and_gives(bed: Bed) -> None:
     far = bed.pair.net.call(lambda: UdpSocket(FAR_4, NAT_PORT))

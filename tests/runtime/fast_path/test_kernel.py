@@ -1,7 +1,7 @@
 """The bookkeeping of the fast path: what stands in the maps is what the table has decided."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import settings
@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mcoa.dataplane.fast_path import Form
 from mcoa.dataplane.flows import Flow
+from mcoa.dataplane.mobile_node import DIRECT
 from mcoa.dataplane.packet import flow_key, shortcut
 from mcoa.dataplane.path import Path
 from mcoa.dataplane.table import ForwardingTable
@@ -268,6 +269,48 @@ def test_a_mobile_nodes_packets_are_of_two_forms() -> None:
     table.reconsider(PEER)  # once more does no harm
 
 
+@pytest.mark.requirement("S9-02")
+@pytest.mark.parametrize("port", [0, 4191])
+@pytest.mark.parametrize("gone", [1, 2])
+@pytest.mark.parametrize("successor", [None, 77])
+def test_the_entrance_of_two_bids_stays_while_one_has_it(
+    port: int, gone: int, successor: int | None
+) -> None:
+    """Over IPv6 and in UDP: one BID is removed, or moves to another address."""
+    maps = MemoryMaps()
+    table = ForwardingTable(follows_inbound=True)
+    shapes = HomeAgentShapes(AGENT, lambda: OWN_MAC, ipv4=bytes(10) + b"\xff\xff\1\2\3\4")
+    table.speed_up(KernelFastPath(maps, shapes))  # type: ignore[arg-type]
+    shared = [Path(bid=bid, care_of_address=care_of(9), port=port) for bid in (1, 2)]
+    table.replace(HOMES[0], tuple(shared))
+    assert len(maps.entrances.entries) == 1
+    left = [each for each in shared if each.bid != gone]
+    if successor:
+        left.append(Path(bid=gone, care_of_address=care_of(successor), port=port))
+    table.replace(HOMES[0], tuple(left))
+    sources = {ENTRANCE.unpack(key)[1] for key in maps.entrances.entries}
+    assert sources == {each.care_of_address for each in left}
+    table.replace(HOMES[0], ())
+    assert not maps.entrances.entries
+
+
+def test_a_path_that_changes_its_name_keeps_its_entrance() -> None:
+    """At home, a mobile node's visited links lead to correspondents alone."""
+    maps = MemoryMaps()
+    table = ForwardingTable(follows_inbound=False)
+    table.speed_up(KernelFastPath(maps, MobileNodeShapes(HOMES[0], AGENT)))  # type: ignore[arg-type]
+    usual = Path(bid=1, care_of_address=care_of(1), device=5)
+    alone = replace(usual, direct_only=True)
+    table.replace(DIRECT, (alone,))
+    assert len(maps.entrances.entries) == 1
+    table.replace(HOMES[0], (usual,))
+    table.replace(DIRECT, ())
+    assert len(maps.entrances.entries) == 2  # of the tunnel, and of what comes straight
+    table.replace(DIRECT, (alone,))
+    table.replace(HOMES[0], ())
+    assert len(maps.entrances.entries) == 1
+
+
 def check(bed: Bed) -> None:
     """Compare all that stands in the maps with the table."""
     table, maps = bed.table, bed.maps
@@ -280,22 +323,24 @@ def check(bed: Bed) -> None:
     }
     assert entrances.keys() == bound
     assert len(set(entrances.values())) == len(entrances)
+    for (home, address), number in entrances.items():
+        accepted = table.accept(address, home)
+        assert accepted is not None
+        assert bed.fast_path._numbers[home][accepted][0] == number
     assert NO_WAY not in entrances.values()
     homes = {
         HOME_KEY.unpack(key)[0]: HOME.unpack(value) for key, value in maps.homes.entries.items()
     }
     assert homes.keys() == table.bindings.keys()
     for home, (count, *numbers) in homes.items():
-        listed = {bed.numbered(number)[2] for number in numbers[:count]}
-        assert listed == {each.care_of_address for each in table.bindings[home]}
+        listed = [bed.numbered(number)[2] for number in numbers[:count]]
+        assert listed == [each.care_of_address for each in table.bindings[home]]
     for (home, address), number in entrances.items():
         form, room, destination = bed.numbered(number)
         assert (form, destination) == (Form.TUNNEL, address)
-        states = {
-            each.path.care_of_address: each for each in table.states_of(home) if each.bound
-        }
-        if address in states:
-            assert bool(room) == states[address].live
+        state = table.state(home, table.accept(address, home) or 0)
+        if state is not None and state.bound:
+            assert bool(room) == state.live
     for flow in flows_of(table):
         for octets, direction in packets_of(flow):
             found = bed.way(octets, direction)
@@ -333,14 +378,14 @@ class Agent(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.bed = Bed.made(MemoryMaps(ways=16, flows=24), most_flows_a_home=5)
+        self.bed = Bed.made(MemoryMaps(ways=32, flows=24), most_flows_a_home=5)
         self.now = 0.0
 
     @rule(home=homes, chosen=st.dictionaries(bids, st.integers(1, 6), max_size=4))
     def replace(self, home: bytes, chosen: dict[int, int]) -> None:
-        if len(set(chosen.values())) == len(chosen):
-            paths = tuple(path(bid, number) for bid, number in chosen.items())
-            self.bed.table.replace(home, paths)
+        """Several BIDs may have one care-of address."""
+        paths = tuple(path(bid, number) for bid, number in chosen.items())
+        self.bed.table.replace(home, paths)
 
     @rule(home=homes, port=ports)
     def send(self, home: bytes, port: int) -> None:
@@ -367,9 +412,12 @@ class Agent(RuleBasedStateMachine):
     def reconsider(self) -> None:
         self.bed.table.reconsider(PEER)
 
-    @rule()
-    def die_and_start_again(self) -> None:
-        bindings = dict(self.bed.table.bindings)
+    @rule(lost=st.sets(homes))
+    def die_and_start_again(self, lost: set[bytes]) -> None:
+        """Bindings may have ended while it was dead."""
+        bindings = {
+            home: paths for home, paths in self.bed.table.bindings.items() if home not in lost
+        }
         self.bed = Bed.made(self.bed.maps, most_flows_a_home=5)
         for home, paths in bindings.items():
             self.bed.table.replace(home, paths)

@@ -3,8 +3,12 @@
 A way has a number, which is its place in an array. Number 0 takes nothing: a flow that has
 lost its path stands there, and its next packet comes up. A number that was given back is the
 last to be given out again, so that a packet that is being looked at goes nowhere else.
+
+Several ways may have one entrance, as BIDs may share a care-of address, and a path may lead to
+correspondents alone under another name. It leads to one of them, and is there while any has it.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -31,6 +35,9 @@ from mcoa.runtime.fast_path.layout import (
 from mcoa.runtime.fast_path.libbpf import HashMap
 from mcoa.runtime.fast_path.maps import Maps
 from mcoa.runtime.fast_path.shapes import OVERHEADS, Shape, Shapes
+
+_Numbers = dict[int, tuple[int, int]]
+"""By BID, the numbers of its ways: the tunnel's, and the direct one's."""
 
 _NO_WAYS: Final = (NO_WAY, NO_WAY)
 _NO_ENTRIES: Final = frozenset[int]()
@@ -101,9 +108,10 @@ class KernelFastPath:
         """Use maps that are empty, or that a dead daemon filled; see adopt()."""
         self._maps = maps
         self._shapes = shapes
-        self._numbers: dict[bytes, dict[int, tuple[int, int]]] = {}
+        self._numbers: dict[bytes, _Numbers] = {}
         self._ways: dict[int, _Way] = {}
-        self._entrances: dict[bytes, int] = {}
+        self._entrances: dict[bytes, tuple[bytes, int]] = {}
+        self._waiting: dict[bytes, dict[bytes, int]] = {}
         self._entries: dict[int, _Entry] = {}
         self._by_key: dict[bytes, int] = {}
         self._by_flow: dict[Flow, list[int]] = {}
@@ -113,9 +121,15 @@ class KernelFastPath:
             key: NUMBER.unpack(value)[0] for key, value in maps.entrances.items()
         }
         self._left_flows = self._read_flows()
-        taken = set(self._left_ways.values())
+        self._left_homes = {key: HOME.unpack(value)[1:] for key, value in maps.homes.items()}
+        # Whatever leads to a way keeps it from being another one's.
+        self._left_numbers = {
+            *self._left_ways.values(),
+            *self._left_flows,
+            *(number for numbers in self._left_homes.values() for number in numbers),
+        } - {NO_WAY}
         self._free_ways = deque(
-            number for number in range(1, maps.ways.entries) if number not in taken
+            number for number in range(1, maps.ways.entries) if number not in self._left_numbers
         )
         indexes = {index for found in self._left_flows.values() for _, index in found}
         self._high = max(indexes, default=-1) + 1
@@ -134,6 +148,7 @@ class KernelFastPath:
         else:
             self._numbers.pop(home_address, None)
         self._list(home_address, after, existed=bool(before))
+        self._open(home_address, before, after)
         kept = {number for numbers in after.values() for number in numbers}
         for bid, numbers in before.items():
             for number, successor in zip(numbers, after.get(bid, _NO_WAYS), strict=True):
@@ -203,16 +218,19 @@ class KernelFastPath:
 
     def finish(self) -> None:
         """Give up what was there before and nobody asked for."""
-        for number, found in self._left_flows.items():
-            del number
+        for found in self._left_flows.values():
             for key, index in found:
                 self._maps.flows.remove(key)
                 self._free_entries.append(index)
-        for key, number in self._left_ways.items():
-            self._set_room(number, 0)
+        for key in self._left_ways:
             self._maps.entrances.remove(key)
+        for key in self._left_homes:
+            self._maps.homes.remove(key)
+        for number in self._left_numbers:
+            self._set_room(number, 0)
             self._free_ways.append(number)
-        self._left_flows, self._left_ways = {}, {}
+        self._left_flows, self._left_ways, self._left_homes = {}, {}, {}
+        self._left_numbers = set()
 
     # --- what happened
 
@@ -274,9 +292,7 @@ class KernelFastPath:
         ways = self._numbers.get(flow.home.address, {}).get(flow.path.path.bid, _NO_WAYS)
         return ways[1] if direct else ways[0]
 
-    def _place(
-        self, home_address: bytes, path: Path, before: dict[int, tuple[int, int]]
-    ) -> tuple[int, int]:
+    def _place(self, home_address: bytes, path: Path, before: _Numbers) -> tuple[int, int]:
         """Return the numbers of the ways of a path, which are there from now on."""
         old = before.get(path.bid, _NO_WAYS)
         return (
@@ -304,31 +320,66 @@ class KernelFastPath:
             number = self._free_ways.popleft()
             self._write(number, octets)
         else:
+            self._left_numbers.discard(number)
             self._write(number, octets[: -WAY_COUNTERS.size])
         self._ways[number] = _Way(shape, identity, entrance)
         self._ways[number].counted = self._counters(number)
-        if entrance:
-            if self._put(self._maps.entrances, entrance, NUMBER.pack(number)):
-                self._entrances[entrance] = number
-            else:
-                self._maps.set_partial()
         return number
+
+    def _open(self, home_address: bytes, before: _Numbers, after: _Numbers) -> None:
+        """Let in what comes by the ways of a home address, and no longer what came by others."""
+        wanted = self._entrances_of(after)
+        for entrance, number in wanted.items():
+            owner, _ = self._entrances.get(entrance, (home_address, NO_WAY))
+            if owner == home_address:
+                self._let_in(entrance, home_address, number)
+            else:
+                self._waiting.setdefault(entrance, {})[home_address] = number
+        for entrance in self._entrances_of(before).keys() - wanted.keys():
+            self._close(entrance, home_address)
+
+    def _let_in(self, entrance: bytes, home_address: bytes, number: int) -> None:
+        if self._entrances.get(entrance) == (home_address, number):
+            return
+        if self._put(self._maps.entrances, entrance, NUMBER.pack(number)):
+            self._entrances[entrance] = home_address, number
+        else:
+            self._maps.set_partial()
+
+    def _close(self, entrance: bytes, home_address: bytes) -> None:
+        """Have an entrance lead to nothing of a home address, but to what else waits for it."""
+        waiting = self._waiting.get(entrance, {})
+        owner, _ = self._entrances.get(entrance, (b"", NO_WAY))
+        if owner != home_address:
+            waiting.pop(home_address, None)
+        elif waiting:
+            successor = next(iter(waiting))
+            self._let_in(entrance, successor, waiting.pop(successor))
+        else:
+            del self._entrances[entrance]
+            self._maps.entrances.remove(entrance)
+        if not waiting:
+            self._waiting.pop(entrance, None)
+
+    def _entrances_of(self, numbers: _Numbers) -> dict[bytes, int]:
+        """Return where each entrance leads: to the first way that has it, as in the table."""
+        found: dict[bytes, int] = {}
+        for number in itertools.chain.from_iterable(numbers.values()):
+            if number != NO_WAY and (entrance := self._ways[number].entrance):
+                found.setdefault(entrance, number)
+        return found
 
     def _give_back(self, number: int, successor: int) -> None:
         way = self._ways.pop(number)
         self._set_room(number, 0)
-        if self._entrances.get(way.entrance) == number:
-            del self._entrances[way.entrance]
-            self._maps.entrances.remove(way.entrance)
         for index in tuple(way.entries):
             self._lead(index, self._entries[index], successor)
         self._free_ways.append(number)
 
-    def _list(
-        self, home_address: bytes, numbers: dict[int, tuple[int, int]], *, existed: bool
-    ) -> None:
+    def _list(self, home_address: bytes, numbers: _Numbers, *, existed: bool) -> None:
         """Say which ways a packet may take that nobody decides about."""
         key = HOME_KEY.pack(*self._shapes.home_key(home_address))
+        existed = self._left_homes.pop(key, None) is not None or existed
         ways = [tunnel for tunnel, _ in numbers.values() if tunnel][:WAYS_OF_A_HOME]
         if ways:
             padded = ways + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
