@@ -155,7 +155,7 @@ class CorrespondentService:
     def _collect(self) -> None:
         forwarder, now = self._role.forwarder, self._loop.time()
         self._data_plane.collect(
-            now, forwarder.drops, lambda flow, _: forwarder.table.carried(flow, now)
+            forwarder.drops, lambda flow, _: forwarder.table.carried(flow, now)
         )
 
     # Links.

@@ -3,6 +3,7 @@
 A service says the same things to both; without a fast path most of them do nothing.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final, Self
@@ -41,6 +42,7 @@ class DataPlane:
         self._table = table
         self._journal = journal
         self._finish_at_s = inf
+        self._finishing: asyncio.TimerHandle | None = None
         self._silence: Callable[[], None] = lambda: None
         if acceleration is not None:
             table.speed_up(acceleration.fast_path)
@@ -124,20 +126,22 @@ class DataPlane:
     def attend(self, now: float, patience_s: float = 0.0) -> None:
         """Have the service get what the fast path does not know.
 
-        After `patience_s`, what a dead daemon knew and nobody has claimed is given up.
+        After `patience_s`, what a dead daemon knew and nobody has claimed is given up; sooner
+        when a later call has less patience. To be called on the running loop.
         """
-        if self._acceleration is not None and self._finish_at_s == inf:
-            self._acceleration.attend()
-            self._finish_at_s = now + patience_s
+        if self._acceleration is None or now + patience_s >= self._finish_at_s:
+            return
+        self._acceleration.attend()
+        self._finish_at_s = now + patience_s
+        if self._finishing is not None:
+            self._finishing.cancel()
+        finish = self._acceleration.fast_path.finish
+        self._finishing = asyncio.get_running_loop().call_later(patience_s, finish)
 
-    def collect(
-        self, now: float, drops: Drops, carried: Callable[[Flow, bytes], object]
-    ) -> None:
+    def collect(self, drops: Drops, carried: Callable[[Flow, bytes], object]) -> None:
         """Take in what the fast path did since the last time; `carried` gets flows and far ends."""
         if self._acceleration is None:
             return
-        if now >= self._finish_at_s:
-            self._acceleration.fast_path.finish()
         for reason, number in self._acceleration.collect(carried).items():
             drops.carry_over(_REASONS[reason], number)
 
@@ -150,5 +154,7 @@ class DataPlane:
     def close(self) -> None:
         """Let go."""
         self._silence()
+        if self._finishing is not None:
+            self._finishing.cancel()
         if self._acceleration is not None:
             self._acceleration.close()

@@ -262,7 +262,7 @@ class HomeAgentService:
     def _collect(self) -> None:
         table, now = self._forwarder.table, self._driver.now
         self._data_plane.collect(
-            now, self._forwarder.drops, lambda flow, _: table.carried(flow, now)
+            self._forwarder.drops, lambda flow, _: table.carried(flow, now)
         )
 
     # Packets and actions.

@@ -298,7 +298,7 @@ class MobileNodeService:
     def _collect(self) -> None:
         now, carried = self._driver.now, self._forwarder.carried
         self._data_plane.collect(
-            now, self._forwarder.drops, lambda flow, peer: carried(flow, peer, now)
+            self._forwarder.drops, lambda flow, peer: carried(flow, peer, now)
         )
 
     def _links_avoided(self, links: frozenset[str]) -> None:

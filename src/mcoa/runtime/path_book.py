@@ -14,11 +14,11 @@ from mcoa.runtime.config_models import LinkSettings
 from mcoa.runtime.data_plane import DataPlane
 from mcoa.runtime.events import Events
 from mcoa.runtime.fast_path.shapes import frame_to
-from mcoa.runtime.links import LinkState
+from mcoa.runtime.links import LinkState, care_of_addresses
 from mcoa.runtime.log import Level
 from mcoa.runtime.udp_socket import ENCAPSULATION_PORT
 
-_PATIENCE_S: Final = 5.0  # for the other links, after the first one is registered
+_PATIENCE_S: Final = 1.0  # for the other links, after the first one is registered
 
 
 class PathBook:
@@ -86,12 +86,28 @@ class PathBook:
             self._data_plane.adopt(home_address, now, has_rules=has_rules)
             self._table.obey(home_address, now)
         if paths:
-            self._data_plane.attend(now, _PATIENCE_S)
+            self._data_plane.attend(now, _PATIENCE_S if self._awaits_others() else 0.0)
         self.take_back(now)
         self._events.log.remote(
             "paths-changed",
             level=Level.INFO,
             paths=" ".join(f"{p.link}:{p.bid or '-'}" for p in usable) or "none",
+        )
+
+    def _awaits_others(self) -> bool:
+        """Return True while links that have care-of addresses are still to be registered.
+
+        After a restart flows of theirs go on meanwhile, as the daemon before left them; those of
+        links that have none, or that a plain agent cannot know, have to move at once.
+        """
+        if not self._engine.uses_bids:
+            return False
+        registered = {path.link for path in (*self._paths, *self._visited)}
+        others = (
+            each for each in self._states if each not in {*registered, self._engine.home_link}
+        )
+        return any(
+            care_of_addresses(self._states[each], self._links[each].family) for each in others
         )
 
     def active_links(self) -> set[str]:

@@ -33,6 +33,7 @@ LINKS = ("lte", "wifi", "sat")
 KILLS = 100
 PORT = 5201
 STARTED_S = 10.0
+MOVED_WITHIN_S = 1.5  # after the new registration
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,50 @@ def test_a_killed_agent_serves_again_without_any_update(lab: Laboratory) -> None
         if isinstance(message, BindingUpdate)
     ]
     assert updates == []
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_flows_of_a_path_that_went_meanwhile_move_at_once(*, several: bool) -> None:
+    """The node is killed, a link goes, and it starts again; also with one binding alone."""
+    with laboratory(started=False) as lab:
+        lab.nodes.start_agent()
+        lab.nodes.start_node(multiple_care_of=several)
+        until(lab.registered, "registered")
+        names, peer = lab.network.namespaces, lab.network[CORRESPONDENT]
+        home_address = str(lab.topology.home_address)
+        trains = [
+            start_echo(names, peer, home_address, identifier=each, duration_s=30.0)
+            for each in range(700, 706)
+        ]
+        with FlowTally(lab.mobile_node, LINKS) as tally:
+            tally.wait(1.5)
+            counts = tally.counts()
+        cut = counts.carrier_of(Flow.echo(700))
+        assert cut is not None
+        lab.nodes.kill(NODE)
+        lab.network.cut(cut)
+        lab.nodes.start_node(multiple_care_of=several)
+        others = {each for each in LINKS if each != cut}
+        until(
+            lambda: (
+                {link for link, _ in lab.registered().values()}
+                and {link for link, _ in lab.registered().values()} <= others
+                and (not several or len(lab.registered()) == len(others))
+            ),
+            lambda: f"registered without {cut}: {lab.registered()}",
+        )
+        moved_s = time.monotonic() + MOVED_WITHIN_S
+        time.sleep(MOVED_WITHIN_S + 1.0)
+        for train in trains:
+            train.finish()
+        for result in [train.result() for train in trains]:
+            late = [
+                (sent_s, received_s)
+                for sent_s, received_s in zip(result.sent_s, result.received_s, strict=True)
+                if sent_s > moved_s
+            ]
+            assert late
+            assert all(received_s is not None for _, received_s in late)
 
 
 def test_no_packet_is_lost_while_daemons_are_killed_and_start_again(lab: Laboratory) -> None:
