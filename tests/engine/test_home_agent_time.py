@@ -34,6 +34,8 @@ from mcoa.wire.messages import (
     BindingAcknowledgement,
     BindingError,
     BindingRefreshRequest,
+    HomeAgentSwitch,
+    Message,
     UnknownMessage,
 )
 from mcoa.wire.options import BindingRefreshAdvice
@@ -371,9 +373,28 @@ def test_an_unknown_message_from_nowhere_is_not_answered(bench: Bench) -> None:
     assert bench.actions == []
 
 
-def test_an_acknowledgement_means_nothing_to_a_home_agent(bench: Bench) -> None:
-    message = BindingAcknowledgement(status=Status.ACCEPTED, sequence=1, lifetime_s=4)
+@pytest.mark.parametrize(
+    "message",
+    [
+        BindingAcknowledgement(status=Status.ACCEPTED, sequence=1, lifetime_s=4),
+        HomeAgentSwitch(),
+        *(UnknownMessage(type=kind, data=bytes(2)) for kind in (8, 13, 14, 17, 99)),
+    ],
+)
+def test_rfc6275_9_2_what_is_not_for_a_home_agent_is_answered(
+    bench: Bench, message: Message
+) -> None:
     bench.deliver(message, Envelope(source=LTE, destination=AGENT))
+    report, send = bench.actions
+    assert isinstance(report, Report)
+    assert isinstance(send, Send)
+    assert isinstance(send.message, BindingError)
+    assert send.message.status is BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE
+
+
+def test_rfc6275_9_3_3_a_binding_error_ends_there(bench: Bench) -> None:
+    error = BindingError(status=BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE, home_address=HOME)
+    bench.deliver(error, Envelope(source=LTE, destination=AGENT))
     assert [type(action) for action in bench.actions] == [Report]
 
 

@@ -13,6 +13,10 @@ from mcoa.wire.messages import (
     BindingAcknowledgement,
     BindingError,
     BindingRefreshRequest,
+    BindingUpdate,
+    HomeTestInit,
+    Message,
+    UnknownMessage,
     emit_message,
 )
 from mcoa.wire.options import AlternateCareOfAddress, BindingIdentifier, BindingRefreshAdvice
@@ -272,7 +276,44 @@ def test_rfc6275_11_7_3_an_answer_that_is_not_for_us_is_ignored(bench: Bench) ->
     good = bench.updates[-1].envelope.source
     assert bench.usable() == {}
     bench.deliver(message, good)
-    assert [type(a) for a in bench.actions] == [Report]
+    assert [type(a) for a in bench.actions] == [Report, Send]  # a Binding Error, for an update
+
+
+UNTAKEN = [
+    *(UnknownMessage(type=kind, data=bytes(2)) for kind in (8, 13, 14, 17, 99, 255)),
+    BindingUpdate(flags=UpdateFlag.ACKNOWLEDGE, sequence=1, lifetime_s=4),
+    HomeTestInit(cookie=bytes(8)),
+]
+
+
+@pytest.mark.parametrize("message", UNTAKEN)
+def test_rfc6275_9_2_a_type_that_is_not_taken_is_answered(
+    bench: Bench, message: Message
+) -> None:
+    """From where it came: the care-of address, or the home address inside the tunnel."""
+    bench.all_links()
+    stranger = IPv6Address("2001:db8:77::7")
+    for ours in (bench.updates[-1].envelope.source, HOME):
+        bench.deliver(message, ours, source=stranger)
+        report, send = bench.actions
+        assert isinstance(report, Report)
+        assert isinstance(send, Send)
+        assert send.message == BindingError(
+            status=BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE, home_address=IPv6Address("::")
+        )
+        assert (send.envelope.source, send.envelope.destination) == (ours, stranger)
+
+
+def test_rfc6275_9_3_3_a_binding_error_is_not_answered_by_another(bench: Bench) -> None:
+    bench.all_links()
+    error = BindingError(
+        status=BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE, home_address=IPv6Address("::")
+    )
+    bench.deliver(error, HOME)
+    assert not any(
+        isinstance(action, Send) and isinstance(action.message, BindingError)
+        for action in bench.actions
+    )
 
 
 @pytest.mark.parametrize("wrong", ["source", "home_address"])

@@ -11,7 +11,10 @@ _UNSPECIFIED = IPv6Address(0)
 
 
 def unrecognized_message(address: IPv6Address, received: Envelope) -> list[Action]:
-    """Say that a message type is unknown (RFC 6275 §9.2); the runtime limits the rate."""
+    """Say that a message is of a type that this role does not take (RFC 6275 §9.2).
+
+    Not about a Binding Error, lest two nodes go on for ever; the runtime limits the rate.
+    """
     status = BindingErrorStatus.UNRECOGNIZED_MESSAGE_TYPE
     home_address = received.home_address or _UNSPECIFIED
     report = Report(event="unrecognized-message")

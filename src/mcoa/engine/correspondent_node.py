@@ -22,7 +22,15 @@ from mcoa.binding.sequence import is_newer
 from mcoa.binding.timers import SecondBuckets
 from mcoa.engine import upkeep
 from mcoa.engine.acknowledgement import echoes, refusal
-from mcoa.engine.actions import Action, BindingsChanged, Envelope, Received, Report, Send
+from mcoa.engine.actions import (
+    Action,
+    BindingsChanged,
+    Discovery,
+    Envelope,
+    Received,
+    Report,
+    Send,
+)
 from mcoa.engine.addresses import is_unicast_routable
 from mcoa.engine.authorization import is_signed, sign
 from mcoa.engine.binding_errors import unknown_binding, unrecognized_message
@@ -31,12 +39,12 @@ from mcoa.engine.policy import CorrespondentPolicy, MultipleCareOf
 from mcoa.engine.verdict import Request, Verdict
 from mcoa.wire.messages import (
     BindingAcknowledgement,
+    BindingError,
     BindingUpdate,
     CareOfTest,
     CareOfTestInit,
     HomeTest,
     HomeTestInit,
-    UnknownMessage,
 )
 from mcoa.wire.options import BindingIdentifier, NonceIndices
 from mcoa.wire.registry import AcknowledgementFlag, BindingStatus, UpdateFlag
@@ -91,10 +99,10 @@ class CorrespondentNode:
                 return self._care_of_test(message, envelope, now)
             case BindingUpdate():
                 return self._binding_update(message, received, now)
-            case UnknownMessage():
-                return unrecognized_message(envelope.destination, envelope)
-            case _:
+            case _ if isinstance(message, (BindingError, Discovery)):
                 return [Report(event="message-not-for-a-correspondent")]
+            case _:
+                return unrecognized_message(envelope.destination, envelope)
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""

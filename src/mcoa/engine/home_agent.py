@@ -39,13 +39,15 @@ from mcoa.engine.prefix_advertisement import advertise_prefixes
 from mcoa.engine.registration import decide, refusal_of_home_address
 from mcoa.engine.verdict import Request, Verdict, link_layer_address_in
 from mcoa.wire.icmpv6_mobility import (
+    HomeAgentAddressDiscoveryReply,
     HomeAgentAddressDiscoveryRequest,
+    MobilePrefixAdvertisement,
     MobilePrefixSolicitation,
 )
 from mcoa.wire.messages import (
+    BindingError,
     BindingRevocationAcknowledgement,
     BindingUpdate,
-    UnknownMessage,
 )
 from mcoa.wire.options import (
     NonceIndices,
@@ -112,16 +114,18 @@ class HomeAgent:
         match message:
             case BindingUpdate():
                 return self._binding_update(message, received.envelope, now)
-            case UnknownMessage():
-                return unrecognized_message(self.policy.address, received.envelope)
             case HomeAgentAddressDiscoveryRequest():
                 return self.agents.answer(message, received, now)
             case MobilePrefixSolicitation():
                 return self._prefixes_solicited(message, received.envelope, now)
             case BindingRevocationAcknowledgement():
                 return self._revoked(message, received.envelope, now)
-            case _:
+            case (
+                BindingError() | HomeAgentAddressDiscoveryReply() | MobilePrefixAdvertisement()
+            ):
                 return [Report(event="message-not-for-a-home-agent")]
+            case _:
+                return unrecognized_message(self.policy.address, received.envelope)
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""

@@ -25,6 +25,7 @@ from mcoa.engine.actions import (
 from mcoa.engine.agent_choice import AgentChoice, News
 from mcoa.engine.agent_discovery import AgentDiscovery
 from mcoa.engine.attachments import Attachments
+from mcoa.engine.binding_errors import unrecognized_message
 from mcoa.engine.correspondence import Surroundings
 from mcoa.engine.flow_wishes import FlowWishes
 from mcoa.engine.policy import AtHome, MobileNodePolicy
@@ -40,7 +41,9 @@ from mcoa.engine.usable_paths import UsablePath, presence, usable_paths
 from mcoa.engine.ways import to_agent
 from mcoa.wire.icmpv6_mobility import (
     HomeAgentAddressDiscoveryReply,
+    HomeAgentAddressDiscoveryRequest,
     MobilePrefixAdvertisement,
+    MobilePrefixSolicitation,
 )
 from mcoa.wire.messages import (
     BindingAcknowledgement,
@@ -169,8 +172,10 @@ class MobileNode:
                 MobilePrefixAdvertisement() | HomeAgentSwitch() | BindingRevocationIndication()
             ):
                 actions = self._instructed(message, envelope, now)
-            case _:
+            case HomeAgentAddressDiscoveryRequest() | MobilePrefixSolicitation():
                 actions = [Report(event="message-not-for-a-mobile-node")]
+            case _:
+                actions = unrecognized_message(envelope.destination, envelope)
         return self._finish(before, actions, now)
 
     def next_deadline(self) -> float | None:

@@ -24,7 +24,7 @@ from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.events import Events
 from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
-from mcoa.runtime.signalling import SignallingError, parse_signalling
+from mcoa.runtime.signalling import SignallingError, complaint_limiter, parse_signalling
 from mcoa.runtime.sockets import IcmpPacket
 from mcoa.runtime.udp_socket import ENCAPSULATION_PORT, Datagrams
 from mcoa.wire.icmpv6 import decode_icmpv6
@@ -53,6 +53,7 @@ class Arrivals:
         correspondent: what the node is besides; None where it is none.
         received: takes a message for the engine.
         pass_on: gives the kernel a packet that was taken and is not for this node.
+        answer: sends a packet from one of our care-of addresses.
 
     Attributes:
         home_agent: sixteen octets; to be kept up to date by the owner, as is `bids`.
@@ -69,6 +70,7 @@ class Arrivals:
         *,
         received: Callable[[Received], None],
         pass_on: Callable[[bytes], object],
+        answer: Callable[[bytes], object],
         events: Events,
     ) -> None:
         self.home_agent = b""
@@ -80,6 +82,8 @@ class Arrivals:
         self._correspondent = correspondent
         self._received = received
         self._pass_on = pass_on
+        self._answer = answer
+        self._complaints = complaint_limiter()
         self._own: dict[bytes, None] = {}
         self._events = events
 
@@ -110,6 +114,16 @@ class Arrivals:
                     self._correspondent.take(each)
                 else:
                     forwarder.from_datagram(bid, each, traffic_class, now)
+
+    def complain(self, packet: bytes) -> None:
+        """Send an error about a packet to whoever it claims to be from, not too often."""
+        now = self._driver.now
+        if not self._complaints.allows(now):
+            return
+        if packet[8:24] == self._engine.policy.home_address.packed:
+            self._forwarder.from_device(packet, now)
+        else:
+            self._answer(packet)
 
     def from_capture(self, packets: Iterable[bytes]) -> None:
         """Take tunnel packets and those with a header of mobility, as they were on the wire."""
@@ -211,6 +225,8 @@ class Arrivals:
             received = parse_signalling(packet, tunnelled=tunnelled, udp=udp)
         except SignallingError as error:
             self._events.no_message(str(error), packet[8:24])
+            if error.answer is not None and udp is None:
+                self.complain(error.answer)
             return
         role = self._correspondent
         if isinstance(received.message, ForCorrespondent) and role is not None:

@@ -20,7 +20,12 @@ from mcoa.engine.policy import CorrespondentPolicy
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.events import Events
 from mcoa.runtime.log import Level
-from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
+from mcoa.runtime.signalling import (
+    SignallingError,
+    complaint_limiter,
+    emit_signalling,
+    parse_signalling,
+)
 from mcoa.runtime.status import BindingLine
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS, MOBILITY_HEADER
 from mcoa.wire.messages import (
@@ -34,7 +39,6 @@ from mcoa.wire.messages import (
 )
 
 # Whoever gets these has proven nothing; tests are as large as what asks for them.
-_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 _TESTS_A_SECOND, _TESTS_AT_ONCE = 5000.0, 1000.0
 
 ForCorrespondent = HomeTestInit | CareOfTestInit | BindingUpdate
@@ -154,7 +158,7 @@ class CorrespondentRole:
             report=events.drop,
             rng=rng,
         )
-        self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
+        self._complaints = complaint_limiter()
         self._tests = RateLimiter(_TESTS_A_SECOND, _TESTS_AT_ONCE)
         self._driver = Driver(self.engine, self._perform)
 

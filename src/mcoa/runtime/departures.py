@@ -83,6 +83,12 @@ class Departures:
         else:
             uplink.send(packet, endpoint(envelope.destination))
 
+    def answer(self, packet: bytes) -> None:
+        """Send a packet from one of our care-of addresses; from any other one it goes nowhere."""
+        to = endpoint(IPv6Address(packet[24:40]))
+        for uplink in self.uplinks.values():
+            uplink.send(packet, to)
+
     def close(self) -> None:
         """Close all sockets."""
         for uplink in self.uplinks.values():

@@ -13,7 +13,6 @@ from random import SystemRandom
 from time import time
 
 from mcoa.dataplane.home_agent import HomeAgentForwarder
-from mcoa.dataplane.icmp import RateLimiter
 from mcoa.dataplane.liveness import Pace
 from mcoa.dataplane.path import Path
 from mcoa.dataplane.trains import Train
@@ -59,7 +58,12 @@ from mcoa.runtime.policies import home_agent_policy
 from mcoa.runtime.readiness import deliver
 from mcoa.runtime.records import RecordError, emit_record, parse_record
 from mcoa.runtime.router_advertisements import Heard
-from mcoa.runtime.signalling import SignallingError, emit_signalling, parse_signalling
+from mcoa.runtime.signalling import (
+    SignallingError,
+    complaint_limiter,
+    emit_signalling,
+    parse_signalling,
+)
 from mcoa.runtime.status import Status
 from mcoa.runtime.store import Store
 from mcoa.runtime.undo import Journal
@@ -69,7 +73,6 @@ from mcoa.wire.ipv6 import DESTINATION_OPTIONS
 from mcoa.wire.messages import BindingError
 
 # Of answers to packets whose sources anybody can forge.
-_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE = 100.0, 50.0
 
 SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
@@ -168,7 +171,7 @@ class HomeAgentService:
             self._tun, named, netlink=netlink, journal=journal, refused=self._origin_refused
         )
         self._refresher = Refresher(self.engine)
-        self._complaints = RateLimiter(_COMPLAINTS_A_SECOND, _COMPLAINTS_AT_ONCE)
+        self._complaints = complaint_limiter()
         self._inbox: list[tuple[bytes, UdpEnd | None]] = []
         self._driver = Driver(self.engine, self._perform)
         self._began_s = self._driver.now

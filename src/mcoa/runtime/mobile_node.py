@@ -78,6 +78,7 @@ from mcoa.runtime.status import (
 from mcoa.runtime.steering import Steering
 from mcoa.runtime.undo import Journal
 from mcoa.runtime.uplink import Uplink
+from mcoa.wire.messages import BindingError
 
 _SIZES = Sizes(homes=16, ways=1 << 10, flows=1 << 17)
 _NO_AGENT = IPv6Address(0)  # while one is looked for
@@ -167,6 +168,7 @@ class MobileNodeService:
             self._correspondent,
             received=self._receive,
             pass_on=self._tun.pass_on,
+            answer=self._departures.answer,
             events=self._events,
         )
         self._arrivals.home_agent = agent.packed
@@ -485,6 +487,9 @@ class MobileNodeService:
 
     def _send(self, send: Send) -> None:
         link = send.envelope.link
+        if isinstance(send.message, BindingError):
+            self._arrivals.complain(emit_signalling(send))
+            return
         if send.envelope.tunnelled and link is not None:
             self._forwarder.into_tunnel(emit_signalling(send), link, self._driver.now)
         else:

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv6Address
 
-from mcoa.dataplane.icmp import is_answerable
+from mcoa.dataplane.icmp import RateLimiter, is_answerable
 from mcoa.engine.actions import Discovery, Envelope, Received, Send, UdpEnd
 from mcoa.wire import signalling as wire
 from mcoa.wire.icmpv6 import ICMPV6, ParameterProblem, emit_icmpv6, parse_icmpv6
@@ -17,6 +17,11 @@ from mcoa.wire.messages import Message, parse_message
 from mcoa.wire.reader import Disposition, ParseError
 
 _LONGEST_ANSWER = 1280  # RFC 4443 §2.4 (c): an error fits the smallest MTU
+
+
+def complaint_limiter() -> RateLimiter:
+    """Return a limit for errors: whoever gets them has proven nothing, not even that he is there."""
+    return RateLimiter(100.0, 50.0)
 
 
 class SignallingError(ValueError):
