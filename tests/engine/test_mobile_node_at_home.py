@@ -480,3 +480,42 @@ def test_a_node_that_has_nothing_but_its_home_link_registers_that() -> None:
     bench.home("lte")
     bench.advance(1.0)
     assert bench.said() == {1: HOME}
+
+
+@pytest.mark.requirement("S5.6.3-09")
+def test_rfc6275_11_5_5_an_agent_that_is_silent_at_home_is_taken_for_a_plain_one() -> None:
+    """It may wait for an answer to its solicitation, which a home binding forbids until then."""
+    bench = Bench()
+    bench.home("lte")
+    bench.advance(1.0)
+    assert bench.said() == {1: HOME}
+    assert bench.node.presence is Presence.SILENT
+    bench.advance(4.0)
+    update = bench.update()
+    assert (update.lifetime_s, update.identifiers) == (0, ())
+    assert bench.updates[-1].envelope.source == HOME
+    assert bench.node.presence is Presence.HOME  # which answers solicitations
+    assert bench.usable() == {None: HOME}
+    bench.answer(Status.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE, options={})
+    assert announced(bench)
+    number = len(bench.updates)
+    bench.advance(300.0)
+    assert len(bench.updates) == number
+    # Another link tells what the agent is.
+    bench.link("wifi", WIFI)
+    assert bench.said() == {2: WIFI}
+    bench.answer()
+    assert bench.said() == {1: HOME}
+    bench.answer()
+    assert bench.usable() == {1: HOME, 2: WIFI}
+
+
+def test_an_agent_that_has_bound_a_bid_may_be_silent_for_a_while() -> None:
+    bench = Bench()
+    bench.home("lte")
+    bench.advance(1.0)
+    bench.answer()
+    assert bench.usable() == {1: HOME}
+    bench.advance(2000.0)
+    assert homes(bench) == {1: True}
+    assert bench.update().lifetime_s

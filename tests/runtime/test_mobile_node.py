@@ -11,7 +11,7 @@ import pytest
 from mcoa.dataplane.direct import with_home_address
 from mcoa.dataplane.packet import encapsulate, tunnel_prefix
 from mcoa.dataplane.path import Path
-from mcoa.engine.actions import Envelope, Send
+from mcoa.engine.actions import Envelope, Received, Send
 from mcoa.runtime import mobile_node, steering
 from mcoa.runtime.config_models import MobileNodeConfiguration
 from mcoa.runtime.end import End
@@ -22,7 +22,7 @@ from mcoa.runtime.signalling import emit_signalling
 from mcoa.runtime.sockets import IcmpPacket
 from mcoa.wire.messages import BindingAcknowledgement, BindingError, Message
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import BindingErrorStatus
+from mcoa.wire.registry import BindingErrorStatus, BindingStatus
 
 AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
@@ -267,6 +267,50 @@ def test_addresses_of_one_link_share_its_weight(node: Maker) -> None:
         assert [path.weight for path in paths] == [5.0, 5.0]
         made.link(LTE)
         assert made.service._forwarder.table.bindings[HOME.packed][0].weight == 10.0
+
+    asyncio.run(scenario())
+
+
+def test_the_status_at_home_with_a_plain_agent_is_true(node: Maker) -> None:
+    """Nothing is bound there, nothing is missing, and the agent has shown what it knows."""
+
+    async def scenario() -> None:
+        made = node()
+        await asyncio.sleep(0)
+        service, envelope = made.service, Envelope(source=AGENT, destination=HOME)
+        (peer,) = service.status().peers
+        assert (peer.state, peer.multiple_care_of) == ("no answer", None)
+        made.acknowledge()
+        (peer,) = service.status().peers
+        assert (peer.state, peer.multiple_care_of) == ("registered", True)
+        engine = service.engine
+        service._driver.run(engine.home_link_changed("lte", bytes(6), service._now()))
+        for _ in range(3):  # it has no binding, and says so of whatever it is told
+            if engine.outstanding is not None:
+                refusal = BindingAcknowledgement(
+                    status=BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE,
+                    sequence=engine.outstanding.sequence,
+                    lifetime_s=0,
+                )
+                service._receive(Received(message=refusal, envelope=envelope))
+        status = service.status()
+        (peer,) = status.peers
+        assert (peer.state, peer.multiple_care_of) == ("at home", False)
+        assert list(status.bindings) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_binding_that_is_gone_shows_no_status_of_its_former_life(node: Maker) -> None:
+    async def scenario() -> None:
+        made = node()
+        await asyncio.sleep(0)
+        made.acknowledge()
+        made.link()
+        for entry in made.service.engine.update_list:
+            entry.forget()  # it has expired
+        (binding,) = made.service.status().bindings
+        assert (binding.state, binding.last_status_phrase) == ("gone", None)
 
     asyncio.run(scenario())
 

@@ -56,10 +56,17 @@ class Registration:
         return self.held is not None and self.held == self.wanted
 
     @property
+    def is_gone(self) -> bool:
+        """True when nothing is wanted, and the agent holds nothing."""
+        return self.wanted is None and self.held is None and not self.doubtful
+
+    @property
     def state(self) -> str:
         """What an operator sees of it, in a word."""
+        if self.is_gone:
+            return "gone"
         if self.wanted is None:
-            return "gone" if self.held is None and not self.doubtful else "deregistering"
+            return "deregistering"
         if self.revoked:
             return "revoked"
         if self.is_usable:

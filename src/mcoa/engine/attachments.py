@@ -58,7 +58,7 @@ class Attachments:
             return False
         home.name, home.link_layer_address = link, link_layer_address
         if link is None:
-            home.is_alone = False
+            home.is_alone = home.is_unheard = False
         else:
             self._links.pop(link, None)
         return True
@@ -83,6 +83,11 @@ class Attachments:
         if link in self._both:
             return (*ipv6, *ipv4)
         return (ipv4 or ipv6) if self.prefers_ipv4 else (ipv6 or ipv4)
+
+    @property
+    def has_visited_links(self) -> bool:
+        """True when there is a care-of address that the agent in use can bind."""
+        return any(self._visited().values())
 
     def turn_family(self) -> bool:
         """Prefer the other family where a link has both; False if none has (RFC 5555 §4)."""

@@ -113,8 +113,7 @@ class MobileNode:
         if not self._attached.change_link(link, addresses):
             return []
         self._discovery.hurry(now)
-        self._registrar.wish_for_links()
-        return self._finish(before, self._registrar.after_event(now), now)
+        return self._finish(before, self._registrar.links_changed(now), now)
 
     def home_link_changed(
         self, link: str | None, link_layer_address: bytes, now: float
@@ -225,6 +224,11 @@ class MobileNode:
     def uses_bids(self) -> bool:
         """Whether each care-of address has a binding of its own."""
         return self._registrar.uses_bids
+
+    @property
+    def agent_knows_bids(self) -> bool | None:
+        """Whether the agent takes several care-of addresses; None before it has shown either."""
+        return self._registrar.knows_bids
 
     @property
     def uses_bulk(self) -> bool:

@@ -101,6 +101,7 @@ class Registrar:
         self._told = told
         self._sequence = rng.randrange(0x10000)
         self._afresh = True
+        self._has_used_bids = False
         self._is_ending = False
         self._gather_until_s: float | None = None
         self._pace = Pace()
@@ -110,6 +111,11 @@ class Registrar:
     def has_something_to_say(self) -> bool:
         """True when an agent, if there were one, would be sent an update."""
         return any(entry.wanted is not None for entry in self.update_list)
+
+    @property
+    def knows_bids(self) -> bool | None:
+        """Whether the agent takes Binding Identifiers; None before it has shown either."""
+        return (self._has_used_bids or None) if self.uses_bids else False
 
     @property
     def is_empty(self) -> bool:
@@ -157,7 +163,8 @@ class Registrar:
             entry.begin_anew()
         self.flows.begin_anew()
         self.uses_bids, self.uses_bulk = self._policy.multiple_care_of, self._policy.bulk
-        self._home.is_alone = self._home.was_left = False
+        self._home.is_alone = self._home.is_unheard = self._home.was_left = False
+        self._has_used_bids = False
         self.settle_home(now)
         self.wish_for_links()
         self._timers.stop(_Timer.RETRANSMIT)
@@ -166,6 +173,14 @@ class Registrar:
         """Take note that registrations have been given up on the agent's word."""
         self._arm_upkeep(now)
         return self.update(now) if self._is_ending else []
+
+    def links_changed(self, now: float) -> list[Action]:
+        """Say what follows from what the links offer now."""
+        if self._home.is_unheard and self._attached.has_visited_links:
+            self._home.is_unheard = False  # what answers there tells what the agent is
+            self.settle_home(now)
+        self.wish_for_links()
+        return self.after_event(now)
 
     def wish_for_links(self) -> None:
         """Want what the links offer now."""
@@ -333,13 +348,20 @@ class Registrar:
         """Do without the home link for a while: the agent does not seem to be there.
 
         Any router can advertise the home prefix. Were the home link bound by an update from
-        another one, traffic would go where nobody takes it.
+        another one, traffic would go where nobody takes it. Without any other link it is used as
+        if the agent took no visited ones: a plain agent answers a node that returns only when
+        that has answered its solicitation (RFC 6275 §11.5.5), which one with a home binding
+        must not (RFC 5648 §5.6.3).
         """
+        home_address = self._policy.home_address
+        if not self._attached.has_visited_links and not self._has_used_bids:
+            self._home.is_unheard = True
+            self._settle_anew(now)
+            return [Report(event="home-agent-silent-at-home", home_address=home_address)]
         for entry in self.update_list:
             if entry.home:
                 entry.quiet_until_s = now + _HOME_QUIET_S
         self._home.was_left = True
-        home_address = self._policy.home_address
         return [Report(event="home-agent-not-at-home", home_address=home_address)]
 
     def _source_of(self, wish: Wish, attempt: int) -> IPv6Address | None:
@@ -405,6 +427,7 @@ class Registrar:
         reports: list[Action] = []
         wish = outstanding.wish
         is_accepted = any(not status.is_rejection for status in reading.answers.values())
+        self._has_used_bids |= self.uses_bids and is_accepted and None not in reading.answers
         if _ASK_FOR_PREFIXES in reading.answers.values():
             self._told(News.PREFIXES_CHANGED, now)
         if reading.peer_lacks is not None:
@@ -434,10 +457,13 @@ class Registrar:
     def _use_home_alone(self, now: float) -> list[Action]:
         """Give the visited links up while we are at home: the agent does not take both."""
         self._home.is_alone = True
-        self.settle_home(now)
-        self.wish_for_links()
+        self._settle_anew(now)
         home_address = self._policy.home_address
         return [Report(event="home-and-foreign-refused", home_address=home_address)]
+
+    def _settle_anew(self, now: float) -> None:
+        self.settle_home(now)
+        self.wish_for_links()
 
     def _fall_back(
         self, reading: answers.Reading, outstanding: Outstanding, now: float

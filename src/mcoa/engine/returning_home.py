@@ -33,6 +33,7 @@ class HomeLink:
         name: of the link that is the home link now; None while there is none.
         link_layer_address: of the mobile node on it.
         is_alone: the agent does not take home and visited links at once.
+        is_unheard: the agent did not answer there, and there is no other link to ask it by.
         drained_at_s: when nothing is under way to the agent over visited links any more.
         has_returned: the agent has been told that all is to come over the home link.
         was_left: the agent has to hear that nothing is to go to the home link any more.
@@ -42,6 +43,7 @@ class HomeLink:
     name: str | None = None
     link_layer_address: bytes = b""
     is_alone: bool = False
+    is_unheard: bool = False
     drained_at_s: float = inf
     has_returned: bool = False
     was_left: bool = False
@@ -54,6 +56,6 @@ class HomeLink:
         """
         if self.name is None:
             return None
-        if self.choice is AtHome.BOTH and (self.is_alone or not several):
+        if self.choice is AtHome.BOTH and (self.is_alone or self.is_unheard or not several):
             return AtHome.HOME
         return self.choice

@@ -14,6 +14,7 @@ from mcoa.dataplane.liveness import Health, Liveness, Place
 from mcoa.engine.addresses import as_written, ipv4_mapped
 from mcoa.engine.correspondence import Correspondence
 from mcoa.engine.mobile_node import MobileNode
+from mcoa.engine.returning_home import Presence
 from mcoa.runtime.config_models import LinkSettings, MobileNodeConfiguration
 from mcoa.runtime.link_switch import Step
 from mcoa.runtime.links import ABSENT_LINK, LinkState, describe_link
@@ -60,7 +61,7 @@ class MobileNodeView:
             data_plane=data_plane,
             home_addresses=(configuration.mobile_node.home_address,),
             peers=(self._peer(), *map(self._correspondent, self.engine.optimization)),
-            bindings=[self._binding(entry) for entry in self.engine.update_list],
+            bindings=self._bindings(),
             links=tuple(self._link(link) for link in configuration.links),
             flows=FlowsStatus(total=snapshot.flows, by_path=active),
             rules=self._rules(),
@@ -70,15 +71,20 @@ class MobileNodeView:
 
     def _peer(self) -> PeerStatus:
         engine = self.engine
-        state = "registered" if engine.paths() else "no answer"
-        if engine.home_agent is None:
-            state = "looked for"
         return PeerStatus(
             address=engine.home_agent or _NO_AGENT,
             role="home-agent",
-            state=state,
-            multiple_care_of=engine.uses_bids if engine.paths() else None,
+            state=self._state_with_agent(),
+            multiple_care_of=engine.agent_knows_bids if engine.paths() else None,
         )
+
+    def _state_with_agent(self) -> str:
+        engine = self.engine
+        if engine.home_agent is None:
+            return "looked for"
+        if engine.presence is Presence.HOME:
+            return "at home" if engine.outstanding is None else "at home, unconfirmed"
+        return "registered" if engine.paths() else "no answer"
 
     def _correspondent(self, known: Correspondence) -> PeerStatus:
         is_known = any(entry.held is not None for entry in known.update_list)
@@ -90,8 +96,15 @@ class MobileNodeView:
             bindings=tuple(self._binding(entry) for entry in known.update_list),
         )
 
+    def _bindings(self) -> list[BindingLine]:
+        """Return what is bound or to be; at home alone nothing is, and nothing is missing."""
+        is_home = self.engine.presence is Presence.HOME
+        entries = self.engine.update_list
+        return [self._binding(each) for each in entries if not (is_home and each.is_gone)]
+
     def _binding(self, entry: Registration) -> BindingLine:
         lifetime_s = entry.expires_at_s - self.now
+        status = None if entry.is_gone else entry.status  # it was said of what is no more
         address = entry.wanted or entry.held
         return BindingLine(
             home_address=self.configuration.mobile_node.home_address,
@@ -100,8 +113,8 @@ class MobileNodeView:
             state=entry.state,
             link=entry.link,
             remaining_lifetime_s=lifetime_s if lifetime_s < inf else None,
-            last_status=None if entry.status is None else int(entry.status),
-            last_status_phrase=None if entry.status is None else entry.status.phrase,
+            last_status=None if status is None else int(status),
+            last_status_phrase=None if status is None else status.phrase,
             home=entry.home,
             nat=entry.translated,
         )
