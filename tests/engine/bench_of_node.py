@@ -34,6 +34,7 @@ class Bench:
     now: float = 0.0
     actions: list[Action] = field(default_factory=list)
     updates: list[Send] = field(default_factory=list)
+    everything: list[Send] = field(default_factory=list)
     node: MobileNode = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +43,7 @@ class Bench:
     def _take(self, actions: list[Action]) -> list[Action]:
         self.actions = actions
         sent = [action for action in actions if isinstance(action, Send)]
+        self.everything += sent
         self.updates += [each for each in sent if isinstance(each.message, BindingUpdate)]
         return actions
 
@@ -52,6 +54,15 @@ class Bench:
         """Find the home link at a link, or leave it."""
         mac = b"" if name is None else address
         return self._take(self.node.home_link_changed(name, mac, self.now))
+
+    def talk_to(self, correspondent: IPv6Address) -> list[Action]:
+        """See a packet to or from a correspondent."""
+        return self._take(self.node.correspondent_used(correspondent, self.now))
+
+    def hear(self, message: Message, envelope: Envelope) -> list[Action]:
+        """Take a message as it came."""
+        received = Received(message=message, envelope=envelope)
+        return self._take(self.node.receive(received, self.now))
 
     def avoid(self, links: Collection[str]) -> list[Action]:
         """Let packets use no more of these links, though they are registered."""

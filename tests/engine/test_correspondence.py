@@ -24,7 +24,11 @@ from mcoa.wire.messages import (
     HomeTestInit,
     emit_message,
 )
-from mcoa.wire.options import BindingAuthorizationData, BindingIdentifier
+from mcoa.wire.options import (
+    AlternateCareOfAddress,
+    BindingAuthorizationData,
+    BindingIdentifier,
+)
 from mcoa.wire.registry import AcknowledgementFlag, BindingErrorStatus
 from mcoa.wire.registry import BindingStatus as Status
 
@@ -228,6 +232,8 @@ def test_an_address_that_went_is_deleted_from_another_with_the_home_token(bound:
     bound.take(bound.known.step(bound.now, supersede=True))
     send = bound.last(BindingUpdate)
     assert (send.message.lifetime_s, send.envelope.source) == (0, WIFI)
+    # It is proven for the home address (RFC 6275 §6.1.7), and says so.
+    assert AlternateCareOfAddress(address=HOME) in send.message.options
     assert bound.direct == {WIFI.packed}
     bound.acknowledge()
     assert not bound.known.update_list.get(1).doubtful

@@ -1,16 +1,24 @@
 """RFC 5648 §5.5, §5.6: the mobile node on its home link, with and without visited ones."""
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
 from engine.bench_of_node import AGENT, HOME, LTE, MAC, SAT, WIFI, Bench
-from mcoa.engine.actions import Announce, BindingsChanged, Send
+from mcoa.engine.actions import Announce, BindingsChanged, Envelope, Send
 from mcoa.engine.policy import AtHome
 from mcoa.engine.returning_home import Presence
+from mcoa.wire.messages import (
+    BindingUpdate,
+    CareOfTest,
+    CareOfTestInit,
+    HomeTest,
+    HomeTestInit,
+)
 from mcoa.wire.options import BindingIdentifier, LinkLayerAddress
 from mcoa.wire.registry import BindingStatus as Status
 
+PEER = IPv6Address("2001:db8:77::7")
 NO_DEFENCE = Status.MCOA_RETURNHOME_WO_NDP
 FORBIDDEN = Status.MCOA_SIMULTANEOUS_HOME_AND_FOREIGN_PROHIBITED
 
@@ -519,3 +527,63 @@ def test_an_agent_that_has_bound_a_bid_may_be_silent_for_a_while() -> None:
     bench.advance(2000.0)
     assert homes(bench) == {1: True}
     assert bench.update().lifetime_s
+
+
+def updates_to_peer(bench: Bench) -> list[Send]:
+    return [
+        each
+        for each in bench.everything
+        if each.envelope.destination == PEER and isinstance(each.message, BindingUpdate)
+    ]
+
+
+def bound_at_peer() -> Bench:
+    """Return a node that has told a correspondent of its care-of addresses."""
+    bench = Bench().with_policy(at_home=AtHome.HOME, optimized=(IPv6Network("::/0"),))
+    bench.registered()
+    bench.talk_to(PEER)
+    for sent in [each for each in bench.everything if each.envelope.destination == PEER]:
+        match sent.message:
+            case HomeTestInit(cookie=cookie):
+                test = HomeTest(nonce_index=1, cookie=cookie, token=bytes(8))
+                bench.hear(test, Envelope(source=PEER, destination=HOME, tunnelled=True))
+            case CareOfTestInit(cookie=cookie):
+                care_of = CareOfTest(nonce_index=1, cookie=cookie, token=bytes(8))
+                source = sent.envelope.source
+                bench.hear(care_of, Envelope(source=PEER, destination=source))
+    assert updates_to_peer(bench)
+    (known,) = bench.node.optimization
+    known._afresh, known._outstanding = False, None  # as if it had accepted all
+    for entry in known.update_list:
+        entry.held, entry.doubtful = entry.wanted, False
+    return bench
+
+
+def test_rfc6275_11_5_5_correspondents_hear_of_a_return_after_the_agent() -> None:
+    """Before that it may tunnel their answers to a former care-of address."""
+    bench = bound_at_peer()
+    number = len(updates_to_peer(bench))
+    bench.home("lte")
+    assert bench.update().lifetime_s == 0
+    bench.talk_to(PEER)
+    assert len(updates_to_peer(bench)) == number
+    bench.answer(options={})
+    bench.talk_to(PEER)
+    bench.advance(1.0)
+    (first, *_) = updates_to_peer(bench)[number:]
+    assert isinstance(first.message, BindingUpdate)
+    assert first.message.lifetime_s == 0
+    assert (first.envelope.source, first.envelope.link) == (HOME, "lte")
+
+
+def test_an_agent_that_says_nothing_of_a_return_is_not_waited_for() -> None:
+    bench = bound_at_peer()
+    number = len(updates_to_peer(bench))
+    bench.home("lte")
+    bench.advance(20.0)
+    lifetimes = [
+        each.message.lifetime_s
+        for each in updates_to_peer(bench)[number:]
+        if isinstance(each.message, BindingUpdate)
+    ]
+    assert 0 in lifetimes

@@ -376,7 +376,9 @@ class Correspondence:
             home_address=None if source == home_address else home_address,
             link=link,
         )
-        message = proven_update(wish, proof, self._sequence, flags, self.peer)
+        message = proven_update(
+            wish, proof, self._sequence, flags, source=source, correspondent=self.peer
+        )
         return Send(message=message, envelope=envelope)
 
     def _expect(self, wish: Wish, source: IPv6Address, proof: Proof, now: float) -> None:

@@ -179,15 +179,17 @@ class MobileNode:
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""
-        parts = (self._registrar, self._timers, self.optimization)
-        times = (each.next_deadline() for each in parts)
+        times = [self._registrar.next_deadline(), self._timers.next_deadline()]
+        if not self._registrar.is_returning:
+            times.append(self.optimization.next_deadline())
         return min((each for each in times if each is not None), default=None)
 
     def handle_timer(self, now: float) -> list[Action]:
         """Retransmit, refresh, expire and ask, whatever is due."""
         before = self._seen()
         actions = self._registrar.handle_timer(now)
-        actions += self.optimization.handle_timer(now)
+        if not self._registrar.is_returning:
+            actions += self.optimization.handle_timer(now)
         for timer in list(self._timers.expire(now)):
             match timer:
                 case _Timer.DISCOVERY:
@@ -270,6 +272,8 @@ class MobileNode:
         """Take note of a packet to or from a node that may be talked to directly."""
         if self.is_stopping or correspondent == self._agents.current:
             return []
+        if self._registrar.is_returning:
+            return []  # they are told after the agent
         before = self._seen()
         return self._finish(before, self.optimization.used(correspondent, now), now)
 
@@ -431,7 +435,7 @@ class MobileNode:
     def _finish(self, before: _Seen, actions: list[Action], now: float) -> list[Action]:
         """Take the steps that follow, and put the data plane first: packets move before signalling."""
         actions = [*actions, *self._follow(now)]
-        if not self.is_stopping:
+        if not self.is_stopping and not self._registrar.is_returning:
             actions += self.optimization.surround(self._surroundings(), now)
         self._look_for_agent(now)
         self._arm(_Timer.DISCOVERY, self._discovery.due_s)

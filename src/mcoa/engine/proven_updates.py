@@ -9,7 +9,7 @@ from mcoa.engine.authorization import sign
 from mcoa.engine.routability_test import Token
 from mcoa.engine.wish import Wish
 from mcoa.wire.messages import BindingUpdate
-from mcoa.wire.options import BindingIdentifier, NonceIndices
+from mcoa.wire.options import AlternateCareOfAddress, BindingIdentifier, NonceIndices
 from mcoa.wire.registry import UpdateFlag
 
 
@@ -39,9 +39,21 @@ class Proof:
 
 
 def proven_update(
-    wish: Wish, proof: Proof, sequence: int, flags: UpdateFlag, correspondent: IPv6Address
+    wish: Wish,
+    proof: Proof,
+    sequence: int,
+    flags: UpdateFlag,
+    *,
+    source: IPv6Address,
+    correspondent: IPv6Address,
 ) -> BindingUpdate:
-    """Return the update that says what is wished; its mark is the last option (RFC 5648 §5.2)."""
+    """Return the update that says what is wished; its mark is the last option (RFC 5648 §5.2).
+
+    One that deletes is proven for the home address (RFC 6275 §6.1.7). Where it comes from another
+    one, it says so: some correspondents take what is proven from the packet alone.
+    """
+    elsewhere = wish.deregisters and source != proof.address
+    alternate = (AlternateCareOfAddress(address=proof.address),) if elsewhere else ()
     identifiers = tuple(
         BindingIdentifier(bid=item.bid, care_of_address=item.care_of_address)
         for item in wish.items
@@ -51,6 +63,6 @@ def proven_update(
         sequence=sequence,
         flags=flags | (UpdateFlag.OVERWRITE if wish.overwrites else UpdateFlag(0)),
         lifetime_s=0 if wish.deregisters else MAX_RR_BINDING_LIFETIME_S,
-        options=(*identifiers, proof.indices),
+        options=(*identifiers, *alternate, proof.indices),
     )
     return sign(update, proof.key, care_of_address=proof.address, correspondent=correspondent)

@@ -118,6 +118,19 @@ class Registrar:
         return (self._has_used_bids or None) if self.uses_bids else False
 
     @property
+    def is_returning(self) -> bool:
+        """True while the agent has yet to confirm that we use the home link alone.
+
+        Until then it may tunnel what correspondents answer to a former care-of address (RFC 6275
+        §11.5.5). One that stays silent is not waited for.
+        """
+        if self._attached.use_of_home is not AtHome.HOME or self.agent is None:
+            return False
+        if self.outstanding is not None:
+            return self.outstanding.attempt <= _SILENT_ATTEMPTS
+        return not self._home.has_returned
+
+    @property
     def is_empty(self) -> bool:
         """True when the agent holds nothing of this node, as far as the node knows."""
         return not any(e.held is not None or e.doubtful for e in self.update_list)
