@@ -298,12 +298,38 @@ def test_rfc5142_a_node_is_asked_until_it_has_left(bench: Bench) -> None:
     bench.actions = bench.agent.switch(HOME, (OTHERS[0],), bench.now)
     [send] = bench.sent()
     assert send.message == HomeAgentSwitch(addresses=(OTHERS[0],))
-    assert send.envelope == Envelope(source=AGENT, destination=HOME)
+    # Not through the tunnel (RFC 6275 §10.4.2), and to another address each time.
+    to = {"source": AGENT, "routing_header_home_address": HOME}
+    assert send.envelope == Envelope(destination=LTE, **to)
     bench.advance(5.0)
-    assert bench.sent() == [send]
+    [again] = bench.sent()
+    assert (again.message, again.envelope) == (send.message, Envelope(destination=WIFI, **to))
     bench.send(lifetime_s=0)
     bench.advance(10.0)
     assert not bench.sent()
+
+
+def test_rfc5142_5_3_what_is_to_end_is_not_extended(bench: Bench) -> None:
+    """The node may leave, and come back then; or the operator revokes what it has instead."""
+    bench.actions = bench.agent.switch(HOME, (), bench.now)
+    bound = bench.bound()
+    for lifetime_s in (600, 4):
+        bench.send(bid(1), bid(2), lifetime_s=lifetime_s)
+        answer = bench.acknowledgement()
+        assert answer is not None
+        assert answer.status is BindingStatus.ADMINISTRATIVELY_PROHIBITED
+        assert bench.bound() == bound
+    bench.send(lifetime_s=0)
+    assert bench.bound() == {}
+    bench.send(bid(1, LTE), lifetime_s=600)
+    assert bench.bound() == {1: LTE}
+
+
+def test_rfc5846_7_1_what_is_revoked_is_told_at_its_own_address(bench: Bench) -> None:
+    destinations = [revoke(bench, 2).envelope.destination]
+    bench.advance(1.0)
+    destinations.append(bench.sent()[0].envelope.destination)
+    assert destinations == [WIFI, LTE]
 
 
 def test_a_node_that_does_not_switch_keeps_its_bindings(bench: Bench) -> None:

@@ -1,6 +1,6 @@
 """What a home agent tells its mobile node to do (RFC 5142, RFC 5846, RFC 6275 §11.4.2)."""
 
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from random import Random
 
 import pytest
@@ -20,8 +20,9 @@ from mcoa.wire.messages import (
 )
 from mcoa.wire.neighbor_discovery import INFINITE, PrefixInformation
 from mcoa.wire.options import BindingIdentifier
+from mcoa.wire.options_ipv4 import Ipv4HomeAddress
 from mcoa.wire.registry import BindingStatus as Status
-from mcoa.wire.registry import RevocationFlag, RevocationStatus
+from mcoa.wire.registry import RevocationFlag, RevocationStatus, RevocationTrigger
 
 STRANGER = IPv6Address("2001:db8:bad::1")
 NECESSARY = Status.ACCEPTED_PREFIX_DISCOVERY_NECESSARY
@@ -125,9 +126,40 @@ def test_what_is_not_bound_cannot_be_revoked(obedient: Bench) -> None:
     obedient.deliver(revocation(2, 9), LTE)
     assert answer_of(obedient).status is RevocationStatus.PARTIAL_SUCCESS
     assert obedient.usable() == {1: LTE, 3: SAT}
-    obedient.deliver(revocation(1, flags=RevocationFlag.IPV4_HOME_ADDRESS_BINDING_ONLY), LTE)
-    assert answer_of(obedient).status is RevocationStatus.BINDING_DOES_NOT_EXIST
-    assert obedient.usable() == {1: LTE, 3: SAT}
+
+
+REFUSED = {
+    "proxy binding": (RevocationFlag.PROXY_BINDING, 1, (), 135),
+    "all of a peer": (RevocationFlag.GLOBAL, 128, (), 130),
+    "all of a peer for one node's sake": (RevocationFlag.GLOBAL, 1, (), 130),
+    "unknown trigger": (RevocationFlag(0), 77, (), 133),
+    "IPv4 alone without saying which": (
+        RevocationFlag.IPV4_HOME_ADDRESS_BINDING_ONLY,
+        1,
+        (),
+        129,
+    ),
+    "IPv4 alone, of which there is none": (
+        RevocationFlag.IPV4_HOME_ADDRESS_BINDING_ONLY,
+        1,
+        (Ipv4HomeAddress(address=IPv4Address("192.0.2.1"), prefix_length=32),),
+        128,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_rfc5846_9_1_what_is_not_for_a_mobile_node_is_refused_with_its_flags(
+    obedient: Bench, case: str
+) -> None:
+    flags, trigger, options, status = REFUSED[case]
+    message = BindingRevocationIndication(
+        sequence=7, trigger=RevocationTrigger(trigger), flags=flags, options=options
+    )
+    obedient.deliver(message, LTE)
+    answer = answer_of(obedient)
+    assert (answer.status, answer.flags) == (status, flags)
+    assert obedient.usable() == {1: LTE, 2: WIFI, 3: SAT}
 
 
 @pytest.mark.parametrize("message", [HomeAgentSwitch(addresses=(SECOND,)), revocation()])

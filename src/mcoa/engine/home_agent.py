@@ -281,8 +281,13 @@ class HomeAgent:
         if entry is not None and not is_newer(update.sequence, entry.sequence):
             verdict = refusal(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
             return [self._acknowledge(verdict, update, envelope, entry.sequence)]
+        status: BindingStatus | None = None
         if not update.flags & UpdateFlag.HOME:
-            verdict = refusal(BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED, update)
+            status = BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED
+        elif update.lifetime_s and self.notices.is_sent_away(home_address):
+            status = BindingStatus.ADMINISTRATIVELY_PROHIBITED
+        if status is not None:
+            verdict = refusal(status, update)
             return [self._acknowledge(verdict, update, envelope, update.sequence)]
         return self._admit(update, envelope, entry, now)
 

@@ -422,6 +422,7 @@ class MobileNode:
         answer = BindingRevocationAcknowledgement(
             sequence=message.sequence,
             status=status,
+            flags=message.flags,
             options=tuple(BindingIdentifier(bid=each.bid) for each in named),
         )
         own = envelope.destination if envelope.udp is None else envelope.udp.address

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 
-from mcoa.binding.cache import BindingCache
+from mcoa.binding.cache import BindingCache, CacheEntry
 from mcoa.binding.timers import TimerTable
 from mcoa.engine.actions import Action, Envelope, Report, Send
 from mcoa.engine.ways import to_node
@@ -61,17 +61,30 @@ class Notices:
         self._withdraw = withdraw
         self._sequence = 0
         self._pending: dict[IPv6Address, Notice] = {}
+        self._sent_away: set[IPv6Address] = set()
         self._timers: TimerTable[IPv6Address] = TimerTable()
 
     def revoke(self, home_address: IPv6Address, bids: frozenset[int], now: float) -> None:
         """Begin to revoke bindings; the first copy is due at once."""
+        self._sent_away.discard(home_address)
         self._begin(home_address, bids, (), FIRST_REVOCATION_S, now)
 
     def switch(
         self, home_address: IPv6Address, agents: tuple[IPv6Address, ...], now: float
     ) -> None:
         """Begin to send a mobile node elsewhere; the first copy is due at once."""
+        self._sent_away.add(home_address)
         self._begin(home_address, None, agents, FIRST_SWITCH_S, now)
+
+    def is_sent_away(self, home_address: IPv6Address) -> bool:
+        """Return True while what a mobile node has is not to be extended (RFC 5142 §5.3)."""
+        if home_address not in self._sent_away:
+            return False
+        entry = self._cache.entry(home_address)
+        if entry is None or not entry.bindings:
+            self._sent_away.discard(home_address)  # it has left; it may come back
+            return False
+        return True
 
     def next_deadline(self) -> float | None:
         """Return when handle_timer() is due, or None."""
@@ -116,25 +129,24 @@ class Notices:
         self._timers.set(home_address, now + notice.interval_s)
         most_s = LONGEST_SWITCH_S if notice.bids is None else LONGEST_REVOCATION_S
         notice.interval_s = min(2 * notice.interval_s, most_s)
-        if notice.bids is None:
-            switch = HomeAgentSwitch(addresses=notice.agents)
-            envelope = Envelope(source=self._address, destination=home_address)
-            return [Send(message=switch, envelope=envelope)]
-        # Over another care-of address each time, if there are some.
-        way = entry.bindings[(notice.attempts - 1) % len(entry.bindings)]
-        indication = BindingRevocationIndication(
-            trigger=RevocationTrigger.ADMINISTRATIVE_REASON,
-            sequence=notice.sequence,
-            options=tuple(BindingIdentifier(bid=bid) for bid in sorted(notice.bids)),
-        )
-        envelope = to_node(self._address, home_address, way.care_of_address, way.port)
+        return [Send(message=_message(notice), envelope=self._envelope(notice, entry))]
+
+    def _envelope(self, notice: Notice, entry: CacheEntry) -> Envelope:
+        """Return the way to a care-of address, to another one with each copy.
+
+        Not through the tunnel, where a notice is data like any other (RFC 6275 §10.4.2). What is
+        revoked is told at the address that it is about before any other (RFC 5846 §7.1).
+        """
+        concerned = notice.bids or frozenset()
+        ways = sorted(entry.bindings, key=lambda each: each.bid not in concerned)
+        way = ways[(notice.attempts - 1) % len(ways)]
         if way.home:
-            envelope = Envelope(
+            return Envelope(
                 source=self._address,
-                destination=home_address,
+                destination=notice.home_address,
                 link_layer_address=entry.link_layer_address,
             )
-        return [Send(message=indication, envelope=envelope)]
+        return to_node(self._address, notice.home_address, way.care_of_address, way.port)
 
     def _end(self, home_address: IPv6Address) -> None:
         self._pending.pop(home_address, None)
@@ -157,3 +169,13 @@ class Notices:
             interval_s=interval_s,
         )
         self._timers.set(home_address, now)
+
+
+def _message(notice: Notice) -> HomeAgentSwitch | BindingRevocationIndication:
+    if notice.bids is None:
+        return HomeAgentSwitch(addresses=notice.agents)
+    return BindingRevocationIndication(
+        trigger=RevocationTrigger.ADMINISTRATIVE_REASON,
+        sequence=notice.sequence,
+        options=tuple(BindingIdentifier(bid=bid) for bid in sorted(notice.bids)),
+    )
