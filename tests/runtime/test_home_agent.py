@@ -38,8 +38,9 @@ from mcoa.wire.messages import (
     UnknownMessage,
 )
 from mcoa.wire.neighbor_discovery import HomeAgentInformation, PrefixInformation
+from mcoa.wire.option_list import MalformedOption
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import BindingErrorStatus, UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, OptionType, UpdateFlag
 
 AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
@@ -209,6 +210,32 @@ def test_rfc4443_2_4_complaints_are_limited_in_rate(agent: Maker, nonsense: byte
         assert 50 <= len(made.written) < 150
         assert made.lines.getvalue().count("\n") < 30
         assert 1000 in made.service.status().counters.values()
+
+    asyncio.run(scenario())
+
+
+def test_malformed_options_are_counted_and_logged_at_a_limited_rate(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        broken = MalformedOption(type=OptionType.FLOW_IDENTIFICATION, data=bytes(3))
+        for sequence in range(1, 101):
+            made.take(
+                message(
+                    BindingUpdate(
+                        sequence=sequence,
+                        flags=UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME,
+                        lifetime_s=60,
+                        options=(BindingIdentifier(bid=1, care_of_address=LTE), broken),
+                    )
+                )
+            )
+        await made.service.stop()
+        assert len(made.written) == 100
+        assert made.service.status().counters["option-malformed"] == 100
+        lines = made.lines.getvalue()
+        assert 1 <= lines.count("option-malformed") <= 20
+        assert "Flow Identification" in lines
+        assert "FID-PRI needs 2 octets, 1 remain" in lines
 
     asyncio.run(scenario())
 
