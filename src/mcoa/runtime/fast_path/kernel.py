@@ -7,6 +7,7 @@ last to be given out again, so that a packet that is being looked at goes nowher
 
 from collections import deque
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 from mcoa.dataplane.flows import Flow
@@ -133,7 +134,7 @@ class KernelFastPath:
             self._numbers[home_address] = after
         else:
             self._numbers.pop(home_address, None)
-        self._list(home_address, after, existed=bool(before))
+        self._list(home_address, paths, after, existed=bool(before))
         kept = {number for numbers in after.values() for number in numbers}
         for bid, numbers in before.items():
             for number, successor in zip(numbers, after.get(bid, _NO_WAYS), strict=True):
@@ -325,14 +326,22 @@ class KernelFastPath:
         self._free_ways.append(number)
 
     def _list(
-        self, home_address: bytes, numbers: dict[int, tuple[int, int]], *, existed: bool
+        self,
+        home_address: bytes,
+        paths: tuple[Path, ...],
+        numbers: dict[int, tuple[int, int]],
+        *,
+        existed: bool,
     ) -> None:
-        """Say which ways a packet may take that nobody decides about."""
+        """Say which ways a packet may take that nobody decides about, the preferred ones first."""
         key = HOME_KEY.pack(*self._shapes.home_key(home_address))
-        ways = [tunnel for tunnel, _ in numbers.values() if tunnel][:WAYS_OF_A_HOME]
+        tunnels = [(path.priority, numbers[path.bid][0]) for path in paths]
+        ordered = sorted((each for each in tunnels if each[1]), key=itemgetter(0))
+        ways = ordered[:WAYS_OF_A_HOME]
         if ways:
-            padded = ways + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
-            if not self._put(self._maps.homes, key, HOME.pack(len(ways), *padded)):
+            equals = sum(priority == ways[0][0] for priority, _ in ways)
+            padded = [way for _, way in ways] + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
+            if not self._put(self._maps.homes, key, HOME.pack(equals, *padded)):
                 self._maps.set_partial()
         elif existed:
             self._maps.homes.remove(key)
