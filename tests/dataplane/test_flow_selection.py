@@ -1,5 +1,6 @@
 """Flow bindings in the forwarding table: what a selector matches, and where flows go."""
 
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 import pytest
@@ -171,3 +172,28 @@ def test_an_order_of_preference_is_kept() -> None:
     assert care_of(agent, udp(), 1.0) == first.care_of_address
     agent.forwarder.table.path_up(HOME, last.bid)
     assert care_of(agent, udp(), 3.0) == last.care_of_address
+
+
+def test_rfc6089_5_1_1_what_matches_no_flow_goes_by_priority_and_the_flow_by_its_bid() -> None:
+    agent, (first, middle, last) = Agent(), PATHS
+    order = {first.bid: 30, middle.bid: 10, last.bid: 20}
+    paths = tuple(replace(each, priority=order[each.bid]) for each in PATHS)
+    agent.forwarder.table.replace(HOME, paths)
+    flow = binding(Ipv6TrafficSelector(start_source_port=5000), first.bid)
+    agent.forwarder.flow_bindings[HOME] = bound([flow])
+    other = ipv6(PEER, HOME, ports(6000, 80) + bytes(4), protocol=17)
+    agent.take(tunnelled(udp(HOME, PEER), source=last.care_of_address))
+    assert care_of(agent, udp()) == first.care_of_address
+    assert care_of(agent, other) == middle.care_of_address
+    agent.forwarder.table.path_down(HOME, first.bid)  # all of the flow's own
+    agent.forwarder.table.path_down(HOME, middle.bid)
+    assert care_of(agent, udp(), 1.0) == last.care_of_address
+    assert care_of(agent, other, 1.0) == last.care_of_address
+    agent.forwarder.table.path_up(HOME, middle.bid)
+    agent.forwarder.table.obey(HOME, 3.0)
+    assert care_of(agent, udp(), 3.0) == middle.care_of_address
+    assert care_of(agent, other, 3.0) == middle.care_of_address
+    agent.forwarder.table.path_up(HOME, first.bid)
+    agent.forwarder.table.obey(HOME, 5.0)
+    assert care_of(agent, udp(), 5.0) == first.care_of_address
+    assert care_of(agent, other, 5.0) == middle.care_of_address

@@ -10,9 +10,14 @@ HOME, OTHER = bytes(15) + b"\x64", bytes(15) + b"\x65"
 FLOW = b"flow"
 
 
-def path(bid: int, weight: float = 1.0, care_of_address: bytes | None = None) -> Path:
+def path(
+    bid: int, weight: float = 1.0, care_of_address: bytes | None = None, priority: int = 0
+) -> Path:
     return Path(
-        bid=bid, care_of_address=care_of_address or bytes(15) + bytes((bid,)), weight=weight
+        bid=bid,
+        care_of_address=care_of_address or bytes(15) + bytes((bid,)),
+        weight=weight,
+        priority=priority,
     )
 
 
@@ -187,6 +192,57 @@ def test_without_spreading_new_flows_take_the_path_verified_most_recently() -> N
     table.replace(HOME, THREE)
     table.learn(HOME, b"some flow", 3, 1.0)
     assert bid(table, now=1.0) == 3
+
+
+ORDERED = (path(1, priority=30), path(2, priority=10), path(3, priority=10))
+
+
+def test_rfc6089_5_1_1_what_no_rule_claims_goes_by_the_lowest_priority() -> None:
+    table = agent_table(*ORDERED)
+    chosen = [bid(table, bytes((flow,))) for flow in range(8)]
+    assert [chosen.count(each) for each in (1, 2, 3)] == [0, 4, 4]
+    table.learn(HOME, None, 1, 5.0)  # verified last, but behind the others
+    assert bid(table, None, 5.0) in {2, 3}
+
+
+def test_rfc6089_5_1_1_a_packet_that_comes_up_elsewhere_takes_no_flow_down_the_order() -> None:
+    table = agent_table(*ORDERED)
+    first = bid(table, FLOW)
+    table.learn(HOME, FLOW, 1, 1.0)
+    assert bid(table, FLOW, 1.0) == first
+    other = {2: 3, 3: 2}[first or 0]
+    table.learn(HOME, FLOW, other, 2.0)  # of equal priority: it leads, as ever
+    assert bid(table, FLOW, 2.0) == other
+    table.learn(HOME, b"that begins there", 1, 3.0)
+    assert bid(table, b"that begins there", 3.0) in {2, 3}
+
+
+def test_rfc6089_5_1_1_the_next_in_order_serves_while_the_first_are_down() -> None:
+    table = agent_table(*ORDERED)
+    first = bid(table)
+    for each in (2, 3):
+        table.path_down(HOME, each)
+    assert bid(table, now=1.0) == 1
+    table.path_up(HOME, first or 0)
+    table.obey(HOME, 2.0)
+    [flow] = table.flows_of(HOME)
+    assert flow.path.path.bid == first
+
+
+def test_rfc6089_5_1_1_a_binding_that_comes_first_takes_the_flows() -> None:
+    table = agent_table(path(1, priority=30))
+    assert bid(table) == 1
+    table.replace(HOME, (path(1, priority=30), path(2, priority=20)))
+    assert bid(table, now=1.0) == 2
+    table.replace(HOME, (path(1, priority=10), path(2, priority=20)))
+    assert bid(table, now=2.0) == 1
+
+
+def test_what_is_down_comes_in_its_order_where_nothing_else_is() -> None:
+    table = agent_table(*ORDERED)
+    for each in (1, 2, 3):
+        table.path_down(HOME, each)
+    assert bid(table) in {2, 3}
 
 
 @pytest.mark.requirement("S9-02")

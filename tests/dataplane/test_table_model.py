@@ -12,6 +12,7 @@ homes = st.sampled_from([b"A" * 16, b"B" * 16])
 keys = st.sampled_from([b"f", b"g", b"h", b"i"])
 bids = st.integers(1, 4)
 weights = st.sampled_from([1.0, 2.0, 3.0])
+priorities = st.sampled_from([0, 0, 7])
 pauses = st.sampled_from([0.0, 0.1, 0.25, 1.0, 4.9, 5.0, 29.0, 30.0])
 
 IDLE_S, ACTIVE_S, OVERTAKEN_S = 30.0, 5.0, 0.25
@@ -60,8 +61,13 @@ class Model:
         ]
         return (len(flows) + 1) / path.weight
 
-    def pick(self, home: bytes) -> int:
+    def preferred(self, home: bytes) -> dict[int, Path]:
         candidates = self.live(home) or self.bound(home)
+        first = min(path.priority for path in candidates.values())
+        return {b: p for b, p in candidates.items() if p.priority == first}
+
+    def pick(self, home: bytes) -> int:
+        candidates = self.preferred(home)
         return min(candidates.values(), key=lambda path: self.load(home, path)).bid
 
     def flow(self, home: bytes, key: bytes) -> ModelFlow | None:
@@ -84,8 +90,13 @@ class Model:
             self.live(home) or flow.bid not in self.bound(home)
         ):
             self.move(flow, self.pick(home))
+        if flow.bid not in self.preferred(home) and self.differ(home):
+            self.move(flow, self.pick(home))
         flow.touched_s = self.now
         return flow.bid
+
+    def differ(self, home: bytes) -> bool:
+        return len({path.priority for path in self.bound(home).values()}) > 1
 
     def learn(self, home: bytes, key: bytes, bid: int) -> None:
         if bid not in self.bound(home):
@@ -93,10 +104,11 @@ class Model:
         flow, live = self.flow(home, key), self.live(home)
         if flow is None:
             if bid in live or not live:
-                self.flows[home, key] = ModelFlow(bid, self.now)
+                first = bid if bid in self.preferred(home) else self.pick(home)
+                self.flows[home, key] = ModelFlow(first, self.now)
             return
         late = bid == flow.left and self.now - flow.moved_s < OVERTAKEN_S and flow.bid in live
-        fit = bid in live or flow.bid not in live
+        fit = bid in self.preferred(home) if bid in live else flow.bid not in live
         if self.follows_inbound and bid != flow.bid and fit and not (late and bid in live):
             self.move(flow, bid)
         flow.touched_s = self.now
@@ -115,13 +127,20 @@ class ForwardingTableMachine(RuleBasedStateMachine):
 
     @rule(
         home=homes,
-        paths=st.lists(st.tuples(bids, weights, st.sampled_from([b"x", b"y"])), max_size=4),
+        paths=st.lists(
+            st.tuples(bids, weights, st.sampled_from([b"x", b"y"]), priorities), max_size=4
+        ),
     )
-    def replace(self, home: bytes, paths: list[tuple[int, float, bytes]]) -> None:
-        unique = {bid: (weight, at) for bid, weight, at in paths}
+    def replace(self, home: bytes, paths: list[tuple[int, float, bytes, int]]) -> None:
+        unique = {bid: rest for bid, *rest in paths}
         given = tuple(
-            Path(bid=bid, care_of_address=at * 15 + bytes((bid,)), weight=weight)
-            for bid, (weight, at) in unique.items()
+            Path(
+                bid=bid,
+                care_of_address=at * 15 + bytes((bid,)),
+                weight=weight,
+                priority=priority,
+            )
+            for bid, (weight, at, priority) in unique.items()
         )
         self.table.replace(home, given)
         self.model.replace(home, given)

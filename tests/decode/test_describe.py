@@ -461,11 +461,27 @@ def test_options_that_are_not_broken_survive_beside_one_that_is() -> None:
         sequence=1,
         flags=UpdateFlag(0),
         lifetime_s=4,
-        options=(NonceIndices(home=1, care_of=2), NonceIndices(home=3, care_of=4)),
+        options=(NonceIndices(home=1, care_of=2), NonceIndices(home=3, care_of=0x400)),
     )
     octets = bytearray(emit_message(update, HOME_ADDRESS, HOME_AGENT))
     octets[19] = 3
     described = _json(bytes(octets), None)
     assert isinstance(described["options"], list)
+    assert [each["name"] for each in described["options"]] == ["Nonce Indices"] * 2
+    assert described["options"][1]["malformed"] == "Length of Nonce Indices is 3, not 4"
+    assert described["error"] is None
+
+
+def test_options_before_one_that_overruns_the_message_survive() -> None:
+    update = BindingUpdate(
+        sequence=1,
+        flags=UpdateFlag(0),
+        lifetime_s=4,
+        options=(NonceIndices(home=1, care_of=2), NonceIndices(home=3, care_of=4)),
+    )
+    octets = bytearray(emit_message(update, HOME_ADDRESS, HOME_AGENT))
+    octets[19] = 5
+    described = _json(bytes(octets), None)
+    assert isinstance(described["options"], list)
     assert len(described["options"]) == 1
-    assert described["error"] == {"offset": 19, "reason": "Length of Nonce Indices is 3, not 4"}
+    assert described["error"] == {"offset": 19, "reason": "option 4 needs 5 octets, 4 remain"}

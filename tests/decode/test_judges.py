@@ -12,7 +12,7 @@ from decode.tshark import needs_tshark, opinions
 from mcoa.wire.flow import FlowIdentification, FlowSummary
 from mcoa.wire.ipv6 import Ipv6Packet, emit_packet
 from mcoa.wire.messages import HomeAgentSwitch, Message, UnknownMessage, emit_message
-from mcoa.wire.option_list import Option
+from mcoa.wire.option_list import MalformedOption, Option
 from mcoa.wire.options import LinkLayerAddress, MalformedBindingIdentifier, UnknownOption
 from mcoa.wire.options_security import Authentication
 from wire import strategies
@@ -61,7 +61,12 @@ def test_wireshark_reads_the_vectors_as_we_do(tmp_path: Path) -> None:
 def _known_to_wireshark(option: Option) -> bool:
     """Leave out what Wireshark has no words for, or reads otherwise than the RFC."""
     match option:
-        case MalformedBindingIdentifier() | FlowIdentification() | FlowSummary():
+        case (
+            MalformedBindingIdentifier()
+            | MalformedOption()
+            | FlowIdentification()
+            | FlowSummary()
+        ):
             return False
         case UnknownOption():
             return option.type > 64

@@ -13,9 +13,15 @@ from mcoa.engine.flow_verdict import decide_flows
 from mcoa.engine.home_agent import HomeAgent
 from mcoa.engine.policy import FlowPolicy, HomeAgentPolicy, HomePrefix
 from mcoa.wire.flow import FlowIdentification, FlowSummary
-from mcoa.wire.messages import BindingAcknowledgement, BindingError, BindingUpdate
+from mcoa.wire.messages import (
+    BindingAcknowledgement,
+    BindingError,
+    BindingUpdate,
+    emit_message,
+)
+from mcoa.wire.option_list import MalformedOption, Option
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import BindingErrorStatus, FlowStatus, UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, FlowStatus, OptionType, UpdateFlag
 from mcoa.wire.selectors import (
     Ipv4TrafficSelector,
     Ipv6TrafficSelector,
@@ -129,6 +135,14 @@ def test_an_agent_without_rfc_6089_is_told_once(node: Bench) -> None:
     assert node.node.flows.state("voice") == "not supported"
 
 
+def test_an_answer_that_cannot_be_read_is_no_proof_of_an_agent_without_flows(
+    node: Bench,
+) -> None:
+    actions = node.answer(extra=(malformed("0001"),))
+    assert Report(event="flow-binding-refused", detail="FID 1: no answer") in actions
+    assert node.node.flows.is_supported
+
+
 def test_a_refused_wish_is_not_repeated_at_once(node: Bench) -> None:
     actions = accept(node, f1=FlowStatus.ADMINISTRATIVELY_PROHIBITED)
     assert Report(event="flow-binding-refused", detail="FID 1: status 128") in actions
@@ -187,17 +201,16 @@ class Agent:
         self.now = 10.0
         self.sequence = 1
         self.actions: list[Action] = []
+        self.answers: tuple[Option, ...] = ()
         self.say()
 
-    def say(
-        self, *options: FlowIdentification | FlowSummary, bids: tuple[int, ...] = (1, 2, 3)
-    ) -> dict[int, FlowStatus]:
+    def say(self, *options: Option, bids: tuple[int, ...] = (1, 2, 3)) -> dict[int, FlowStatus]:
         """Register these BIDs with more options; return what is answered about flows."""
         return self.update(*options, bids=bids)
 
     def update(
         self,
-        *options: FlowIdentification | FlowSummary,
+        *options: Option,
         bids: tuple[int, ...] = (1, 2, 3),
         lifetime_s: int = 100,
     ) -> dict[int, FlowStatus]:
@@ -219,11 +232,16 @@ class Agent:
         [answer] = [each.message for each in self.actions if isinstance(each, Send)]
         assert isinstance(answer, BindingAcknowledgement)
         assert not answer.status.is_rejection
+        self.answers = answer.options
         flows = [each for each in answer.options if isinstance(each, FlowIdentification)]
         return {each.fid: each.status for each in flows}
 
     def flows(self) -> dict[int, tuple[int, ...]]:
         return {flow.fid: flow.bids for flow in self.engine.flows(HOME)}
+
+
+def malformed(body: str, kind: OptionType = OptionType.FLOW_IDENTIFICATION) -> MalformedOption:
+    return MalformedOption(type=kind, data=bytes.fromhex(body))
 
 
 def wish(fid: int, *bids: int, priority: int = 0) -> FlowIdentification:
@@ -266,18 +284,28 @@ def test_parts_of_a_known_flow_are_replaced(agent: Agent) -> None:
     [
         (FlowIdentification(fid=1, priority=1, bids=(1,)), FlowStatus.MALFORMED),
         (FlowIdentification(fid=1, priority=1, selector=VOICE), FlowStatus.MALFORMED),
-        (FlowIdentification(fid=1, selector=VOICE, bids=()), FlowStatus.MALFORMED),
-        (FlowIdentification(fid=0, selector=VOICE, bids=(1,)), FlowStatus.MALFORMED),
+        (FlowIdentification(fid=1, priority=1, selector=VOICE, bids=()), FlowStatus.MALFORMED),
+        (
+            FlowIdentification(fid=0, priority=1, selector=VOICE, bids=(1,)),
+            FlowStatus.MALFORMED,
+        ),
+        (
+            FlowIdentification(fid=1, priority=0, selector=VOICE, bids=(1,)),
+            FlowStatus.MALFORMED,
+        ),
         (wish(1, 9), FlowStatus.BID_NOT_FOUND),
         (wish(1, 1, 9), FlowStatus.BID_NOT_FOUND),
         (
             FlowIdentification(
-                fid=1, selector=UnknownTrafficSelector(format=9, data=b""), bids=(1,)
+                fid=1,
+                priority=1,
+                selector=UnknownTrafficSelector(format=9, data=b""),
+                bids=(1,),
             ),
             FlowStatus.TRAFFIC_SELECTOR_FORMAT_NOT_SUPPORTED,
         ),
         (
-            FlowIdentification(fid=1, selector=Ipv4TrafficSelector(), bids=(1,)),
+            FlowIdentification(fid=1, priority=1, selector=Ipv4TrafficSelector(), bids=(1,)),
             FlowStatus.TRAFFIC_SELECTOR_FORMAT_NOT_SUPPORTED,
         ),
     ],
@@ -295,9 +323,91 @@ def test_a_refused_change_leaves_what_there_was(agent: Agent) -> None:
     assert agent.flows() == {1: (1,)}
 
 
-def test_a_fid_that_is_there_twice_is_refused_twice(agent: Agent) -> None:
-    assert agent.say(wish(1, 1), wish(1, 2)) == {1: FlowStatus.REASON_UNSPECIFIED}
+def test_rfc6089_5_3_2_a_fid_that_is_there_twice_refuses_all_flow_options(agent: Agent) -> None:
+    agent.say(wish(2, 3), wish(3, 3))
+    said = agent.say(wish(1, 1), wish(2, 2), wish(1, 2), wish(4, 1), FlowSummary(fids=(3,)))
+    assert said == dict.fromkeys((1, 2, 4), FlowStatus.REASON_UNSPECIFIED)
+    assert agent.flows() == {2: (3,), 3: (3,)}
+    flows = [each for each in agent.answers if isinstance(each, FlowIdentification)]
+    assert [each.fid for each in flows] == [1, 2, 1, 4]
+
+
+def test_rfc6089_5_3_2_a_malformed_option_counts_when_its_fid_can_be_read(
+    agent: Agent,
+) -> None:
+    said = agent.say(wish(1, 1), wish(2, 2), malformed("0001 0009"))
+    assert said == {1: FlowStatus.MALFORMED, 2: FlowStatus.REASON_UNSPECIFIED}
     assert agent.flows() == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "fid", "priority"),
+    [
+        ("", 0, 0),
+        ("00", 0, 0),
+        ("0005", 5, 0),
+        ("000500", 5, 0),
+        ("0005000a", 5, 10),
+        ("0005000a00", 5, 10),
+        ("0005000a0000 0308 0200 00800000 0050 0220 0002", 5, 10),
+        ("0005000a0000 02", 5, 10),
+        ("0005000a0000 01", 5, 10),
+    ],
+)
+def test_rfc6089_4_2_an_option_that_cannot_be_read_is_answered_as_malformed(
+    agent: Agent, body: str, fid: int, priority: int
+) -> None:
+    agent.say(wish(5, 1), wish(6, 1))
+    said = agent.say(malformed(body), FlowSummary(fids=(6,)), wish(7, 2))
+    assert said == {fid: FlowStatus.MALFORMED, 7: FlowStatus.ACCEPTED}
+    assert {fid for fid in agent.flows() if fid != 5} == {6, 7}
+    assert (5 in agent.flows()) is (fid == 5)  # what is named stays as it was
+    [answer] = [
+        each
+        for each in agent.answers
+        if isinstance(each, FlowIdentification) and each.status == FlowStatus.MALFORMED
+    ]
+    assert (answer.priority, len(answer.emit())) == (priority, 8)
+
+
+@pytest.mark.parametrize(
+    ("body", "fids"), [("00", (0,)), ("000100", (1,)), ("0001 0002 0003 00", (1, 2, 3))]
+)
+def test_rfc6089_4_2_2_a_summary_of_odd_length_is_answered_as_malformed(
+    agent: Agent, body: str, fids: tuple[int, ...]
+) -> None:
+    agent.say(wish(1, 1), wish(2, 2), wish(9, 1))
+    said = agent.say(malformed(body, OptionType.FLOW_SUMMARY), FlowSummary(fids=(9,)))
+    assert said == dict.fromkeys(fids, FlowStatus.MALFORMED)
+    assert set(agent.flows()) == {9} | {fid for fid in fids if fid in (1, 2)}
+
+
+def test_a_summary_of_odd_length_that_says_nothing_new_is_answered_too(agent: Agent) -> None:
+    agent.say(wish(1, 1))
+    said = agent.say(FlowSummary(fids=(1,)), malformed("000100", OptionType.FLOW_SUMMARY))
+    assert said == {0: FlowStatus.MALFORMED}
+    assert agent.flows() == {1: (1,)}
+
+
+def test_flow_options_beside_a_plain_binding_are_answered(agent: Agent) -> None:
+    agent.say(wish(1, 1))
+    said = agent.say(wish(1, 1), malformed("0002"), FlowSummary(fids=(3,)), bids=())
+    assert said == {
+        1: FlowStatus.BID_NOT_FOUND,
+        2: FlowStatus.MALFORMED,
+        3: FlowStatus.FID_NOT_FOUND,
+    }
+    assert agent.flows() == {}
+
+
+def test_more_answers_than_have_room_are_left_out(agent: Agent) -> None:
+    summaries = [
+        FlowSummary(fids=tuple(range(first, first + 127))) for first in range(1, 1001, 127)
+    ]
+    said = agent.say(*summaries)
+    assert set(said.values()) == {FlowStatus.FID_NOT_FOUND}
+    [send] = [each for each in agent.actions if isinstance(each, Send)]
+    assert 1000 < len(emit_message(send.message, AGENT, HOME)) <= 1280 - 40 - 24
 
 
 def test_two_flows_cannot_have_one_priority(agent: Agent) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from errno import ENOSPC
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
@@ -38,8 +39,9 @@ from mcoa.wire.messages import (
     UnknownMessage,
 )
 from mcoa.wire.neighbor_discovery import HomeAgentInformation, PrefixInformation
+from mcoa.wire.option_list import MalformedOption
 from mcoa.wire.options import BindingIdentifier
-from mcoa.wire.registry import BindingErrorStatus, UpdateFlag
+from mcoa.wire.registry import BindingErrorStatus, OptionType, UpdateFlag
 
 AGENT = IPv6Address("2001:db8:1::1")
 HOME = IPv6Address("2001:db8:1::100")
@@ -209,6 +211,87 @@ def test_rfc4443_2_4_complaints_are_limited_in_rate(agent: Maker, nonsense: byte
         assert 50 <= len(made.written) < 150
         assert made.lines.getvalue().count("\n") < 30
         assert 1000 in made.service.status().counters.values()
+
+    asyncio.run(scenario())
+
+
+def registration(sequence: int, *priorities: int) -> bytes:
+    """Return an update for two links, with their priorities."""
+    options = tuple(
+        BindingIdentifier(bid=bid, care_of_address=address, priority=priority)
+        for bid, (address, priority) in enumerate(zip((LTE, WIFI), priorities, strict=True), 1)
+    )
+    flags = UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME
+    return message(
+        BindingUpdate(sequence=sequence, flags=flags, lifetime_s=60, options=options)
+    )
+
+
+@pytest.mark.parametrize(
+    ("priorities", "used"),
+    [
+        ((20, 30), {1}),
+        ((30, 20), {2}),
+        ((20, 20), {1, 2}),
+        ((0, 0), {1, 2}),
+        ((127, 0), {1}),
+        ((0, 127), {2}),
+    ],
+)
+@pytest.mark.parametrize("flow_bindings", [True, False])
+def test_rfc6089_5_1_1_bid_pri_orders_the_paths_of_a_home_address(
+    agent: Maker, priorities: tuple[int, int], used: set[int], *, flow_bindings: bool
+) -> None:
+    async def scenario() -> None:
+        made = agent()
+        engine, table = made.service.engine, made.service._forwarder.table
+        engine.policy = replace(engine.policy, flow_bindings=flow_bindings)
+        made.take(registration(1, *priorities))
+        for flow in range(8):
+            table.choose(HOME.packed, bytes((flow,)), 1.0)
+        paths = {flow.path.path.bid for flow in table.flows_of(HOME.packed)}
+        assert paths == (used if flow_bindings else {1, 2})
+        await made.service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_another_bid_pri_moves_flows_at_once_and_without_their_packets(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        table = made.service._forwarder.table
+        made.take(registration(1, 10, 20))
+        for flow in range(8):
+            table.choose(HOME.packed, bytes((flow,)), 1.0)
+        made.take(registration(2, 20, 10))
+        assert {flow.path.path.bid for flow in table.flows_of(HOME.packed)} == {2}
+        await made.service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_malformed_options_are_counted_and_logged_at_a_limited_rate(agent: Maker) -> None:
+    async def scenario() -> None:
+        made = agent()
+        broken = MalformedOption(type=OptionType.FLOW_IDENTIFICATION, data=bytes(3))
+        for sequence in range(1, 101):
+            made.take(
+                message(
+                    BindingUpdate(
+                        sequence=sequence,
+                        flags=UpdateFlag.ACKNOWLEDGE | UpdateFlag.HOME,
+                        lifetime_s=60,
+                        options=(BindingIdentifier(bid=1, care_of_address=LTE), broken),
+                    )
+                )
+            )
+        await made.service.stop()
+        assert len(made.written) == 100
+        assert made.service.status().counters["option-malformed"] == 100
+        lines = made.lines.getvalue()
+        assert 1 <= lines.count("option-malformed") <= 20
+        assert "Flow Identification" in lines
+        assert "FID-PRI needs 2 octets, 1 remain" in lines
 
     asyncio.run(scenario())
 

@@ -8,7 +8,7 @@ from mcoa.wire import icmpv6, messages, registry
 from mcoa.wire.dual_stack import Ipv4Packet, UdpDatagram
 from mcoa.wire.flow import FlowIdentification, FlowSummary, RawSubOption
 from mcoa.wire.ipv6 import Fragment, Ipv6Packet
-from mcoa.wire.option_list import Option
+from mcoa.wire.option_list import MalformedOption, Option
 from mcoa.wire.options import (
     AlternateCareOfAddress,
     BindingAuthorizationData,
@@ -113,10 +113,20 @@ flow_identifications = st.builds(
     ).map(tuple),
 )
 
-_MODELED = {2, 3, 4, 5, 6, 7, 8, 9, 10, 28, 29, 30, 31, 32, 35, 44, 45}
+MODELLED = {2, 3, 4, 5, 6, 7, 8, 9, 10, 28, 29, 30, 31, 32, 35, 44, 45}
+malformed_options = st.one_of(
+    st.tuples(st.sampled_from((4, 6, 10, 28, 29, 30, 31, 32)), st.binary(max_size=3)),
+    st.tuples(st.just(2), st.binary(max_size=1)),
+    st.tuples(st.sampled_from((3, 5)), st.binary(max_size=11)),
+    st.tuples(st.sampled_from((7, 8)), st.just(b"")),
+    st.tuples(st.just(9), st.binary(max_size=4)),
+    st.tuples(st.just(44), st.binary(max_size=9).filter(lambda data: len(data) % 2)),
+    st.tuples(st.just(45), st.binary(max_size=5)),
+).map(lambda pair: MalformedOption(type=registry.OptionType(pair[0]), data=pair[1]))
 options_but_authorization: st.SearchStrategy[Option] = st.one_of(
     identifiers,
     malformed_identifiers,
+    malformed_options,
     st.builds(AlternateCareOfAddress, address=ipv6),
     st.builds(Authentication, subtype=uint8, spi=uint32, data=st.binary(max_size=20)),
     st.builds(BindingRefreshAdvice, interval_s=durations),
@@ -149,7 +159,7 @@ options_but_authorization: st.SearchStrategy[Option] = st.one_of(
     st.builds(RestartCounter, counter=uint32),
     st.builds(
         UnknownOption,
-        type=st.integers(2, 0xFF).filter(lambda number: number not in _MODELED),
+        type=st.integers(2, 0xFF).filter(lambda number: number not in MODELLED),
         data=st.binary(max_size=20),
     ),
 )

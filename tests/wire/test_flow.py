@@ -160,13 +160,18 @@ def test_rfc6088_3_a_selector_stands_where_its_widest_field_wants(
     assert parse_options(Reader(octets, 12))[1] == flow
 
 
+def test_rfc6089_4_2_a_priority_of_zero_is_reserved() -> None:
+    assert _read("0001 0000 0000 0202 0001").is_malformed
+    assert not _read("0001 0001 0000 0202 0001").is_malformed
+
+
 def test_a_received_option_without_room_for_its_padding_is_malformed() -> None:
     selector = Ipv6TrafficSelector(start_source=IPv6Address(1), end_source=IPv6Address(2))
     unaligned = bytes((2, 2, 0, 1)) + selector.emit()
     room = 255 - 6 - len(unaligned) - 2
     body = bytes((0, 1, 0, 0, 0, 0)) + unaligned + bytes((99, room)) + bytes(room)
     with pytest.raises(ParseError, match="length 259"):
-        _read(body.hex())
+        FlowIdentification.parse(Reader(body))
 
 
 def test_rfc6089_4_3_a_summary_lists_flows() -> None:

@@ -26,6 +26,7 @@ from mcoa.wire.messages import (
     HomeTestInit,
     UnknownMessage,
 )
+from mcoa.wire.option_list import MalformedOption
 from mcoa.wire.options import (
     BindingAuthorizationData,
     BindingRefreshAdvice,
@@ -36,7 +37,7 @@ from mcoa.wire.options import (
 )
 from mcoa.wire.options_ipv4 import Ipv4AddressAcknowledgement, Ipv4HomeAddress, NatDetection
 from mcoa.wire.options_security import Authentication, MobileNodeIdentifier, Replay
-from mcoa.wire.registry import AcknowledgementFlag, UpdateFlag
+from mcoa.wire.registry import AcknowledgementFlag, OptionType, UpdateFlag
 from mcoa.wire.selectors import Ipv4TrafficSelector, Ipv6TrafficSelector, UnknownTrafficSelector
 
 V4, V6 = IPv4Address(1), IPv6Address(1)
@@ -87,6 +88,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: UdpDatagram(source_port=1, destination_port=0x10000),
     lambda: UnknownMessage(type=99, data=bytes(8)),
     lambda: UnknownNeighborOption(type=99, data=bytes(7)),
+    lambda: MalformedOption(type=OptionType.NONCE_INDICES, data=bytes(256)),
     lambda: UnknownOption(type=1, data=b""),
     lambda: UnknownOption(type=99, data=bytes(256)),
     lambda: UnknownTrafficSelector(format=2, data=b""),

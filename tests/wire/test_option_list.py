@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcoa.wire.option_list import Option, alignment_of, emit_options, parse_options
+from mcoa.wire.option_list import (
+    MalformedOption,
+    Option,
+    alignment_of,
+    emit_options,
+    parse_options,
+)
 from mcoa.wire.options import (
     AlternateCareOfAddress,
     BindingAuthorizationData,
@@ -15,6 +21,7 @@ from mcoa.wire.options import (
     UnknownOption,
 )
 from mcoa.wire.reader import ParseError, Reader
+from mcoa.wire.registry import OptionType
 from wire import strategies
 
 AUTHORIZATION = BindingAuthorizationData(authenticator=bytes(12))
@@ -79,39 +86,67 @@ def test_rfc6275_6_2_padding_of_any_shape_is_skipped(padding: str) -> None:
     assert parse_options(Reader(octets)) == (option,)
 
 
-@pytest.mark.parametrize(
-    "octets",
-    [
-        "02 01 00",
-        "02 03 000000",
-        "03 0f" + "00" * 15,
-        "03 11" + "00" * 17,
-        "04 03 000000",
-        "05 0b" + "00" * 11,
-        "06 11" + "00" * 17,
-        "06 12 00 81" + "00" * 16,
-        "07 00",
-        "08 00",
-        "09 04 00000000",
-        "0a 07" + "00" * 7,
-        "1c 03 000000",
-        "1d 05 8000000000",
-        "1d 06 000000000000",
-        "1d 06 840000000000",
-        "1e 05 0000000000",
-        "1e 06 008400000000",
-        "1f 05 0000000000",
-        "20 07 00000000000000",
-        "2c 03 000000",
-        "2d 05 0000000000",
-        "2d 08 00010000 0000 02 05",
-        "2d 07 00010000 0000 02",
-    ],
+BROKEN = (
+    "02 01 00",
+    "02 03 000000",
+    "03 0f" + "00" * 15,
+    "03 11" + "00" * 17,
+    "04 03 000000",
+    "05 0b" + "00" * 11,
+    "06 11" + "00" * 17,
+    "06 12 00 81" + "00" * 16,
+    "07 00",
+    "08 00",
+    "09 04 00000000",
+    "0a 07" + "00" * 7,
+    "1c 03 000000",
+    "1d 05 8000000000",
+    "1d 06 000000000000",
+    "1d 06 840000000000",
+    "1e 05 0000000000",
+    "1e 06 008400000000",
+    "1f 05 0000000000",
+    "20 07 00000000000000",
+    "2c 03 000000",
+    "2d 05 0000000000",
+    "2d 00",
+    "2c 01 00",
+    "2d 08 00010000 0000 02 05",
+    "2d 07 00010000 0000 02",
 )
-def test_a_known_option_of_a_length_it_cannot_have_is_an_error(octets: str) -> None:
-    with pytest.raises(ParseError) as caught:
-        parse_options(Reader(bytes.fromhex(octets)))
-    assert 1 <= caught.value.offset <= len(bytes.fromhex(octets))
+
+
+@pytest.mark.parametrize("octets", BROKEN)
+def test_a_known_option_of_a_length_it_cannot_have_survives_as_malformed(octets: str) -> None:
+    data = bytes.fromhex(octets)
+    (option,) = parse_options(Reader(data))
+    assert isinstance(option, MalformedOption)
+    assert (option.type, option.data) == (data[0], data[2:])
+    assert option.reason
+    assert option.emit() == data
+
+
+@pytest.mark.parametrize("octets", BROKEN)
+def test_options_around_a_malformed_one_are_read(octets: str) -> None:
+    first, last = BindingIdentifier(bid=1), NonceIndices(home=1, care_of=2)
+    data = first.emit() + bytes.fromhex(octets) + last.emit()
+    assert [type(each) for each in parse_options(Reader(data))] == [
+        BindingIdentifier,
+        MalformedOption,
+        NonceIndices,
+    ]
+
+
+def test_every_type_that_is_modelled_has_a_length_that_it_cannot_have() -> None:
+    """But the Binding Identifier, which has a class of its own for that."""
+    types = {bytes.fromhex(octets)[0] for octets in BROKEN}
+    assert types == strategies.MODELLED - {OptionType.BINDING_IDENTIFIER}
+
+
+@pytest.mark.parametrize("number", [OptionType.NONCE_INDICES, OptionType(64)])
+def test_a_well_formed_or_unknown_option_cannot_be_called_malformed(number: OptionType) -> None:
+    with pytest.raises(ValueError, match="nothing is wrong"):
+        MalformedOption(type=number, data=bytes(4))
 
 
 @pytest.mark.parametrize("number", [11, 22, 43, 64, 65, 200, 255])
@@ -123,10 +158,16 @@ def test_rfc6275_6_2_1_an_unknown_option_survives_unchanged(number: int) -> None
 
 
 def test_an_error_counts_its_offset_from_the_start_of_the_message() -> None:
-    octets = bytes(12) + AlternateCareOfAddress(address=ADDRESS).emit() + b"\x04\x03\0\0\0"
-    with pytest.raises(ParseError, match="Nonce Indices is 3, not 4") as caught:
+    octets = bytes(12) + AlternateCareOfAddress(address=ADDRESS).emit() + b"\x04\x05\0\0\0"
+    with pytest.raises(ParseError, match="option 4 needs 5 octets, 3 remain") as caught:
         parse_options(Reader(octets, 12))
     assert caught.value.offset == 12 + 18 + 1
+
+
+def test_a_malformed_option_says_what_is_wrong() -> None:
+    (option,) = parse_options(Reader(b"\x04\x03\0\0\0"))
+    assert isinstance(option, MalformedOption)
+    assert option.reason == "Length of Nonce Indices is 3, not 4"
 
 
 @pytest.mark.parametrize(

@@ -89,17 +89,19 @@ class Home:
         paths: what is bound, by BID, in the order given.
         former: BIDs that were bound before, for their counters; only a few.
         by_care_of_address: the same paths as in `paths`.
+        is_ordered: the paths differ in their priorities.
         flows: by their keys, the one of longest silence first. In a plain dictionary, which
             remembers where its first entries were, that one would be ever longer to find.
     """
 
-    __slots__ = ("address", "by_care_of_address", "flows", "former", "paths")
+    __slots__ = ("address", "by_care_of_address", "flows", "former", "is_ordered", "paths")
 
     def __init__(self, address: bytes) -> None:
         self.address = address
         self.paths: dict[int, PathState] = {}
         self.former: dict[int, PathState] = {}
         self.by_care_of_address: dict[bytes, PathState] = {}
+        self.is_ordered = False
         self.flows: OrderedDict[bytes, Flow] = OrderedDict()
 
     @property
@@ -108,23 +110,32 @@ class Home:
         return any(path.live for path in self.paths.values())
 
     def least_loaded(self) -> PathState:
-        """Return the path a new flow should take; the first of equals.
+        """Return the path a new flow should take; the first of equals."""
+        return min(self._preferred(), key=_load)
+
+    def most_recently_verified(self) -> PathState:
+        """Return the path over which something came in last; the first of equals."""
+        return max(self._preferred(), key=_verified)
+
+    def prefers(self, path: PathState) -> bool:
+        """Return True if no other path comes before this one, by their priorities."""
+        return not self.is_ordered or path in self._preferred()
+
+    def least_recently_used(self) -> Flow:
+        """Return the flow of longest silence; there has to be one."""
+        return next(iter(self.flows.values()))
+
+    def _preferred(self) -> list[PathState]:
+        """Return the paths that come first; there has to be one.
 
         Where nothing is live, a path that is down is better than none.
         """
         paths = self.paths.values()
         candidates = [path for path in paths if path.live] or list(paths)
-        return min(candidates, key=_load)
-
-    def most_recently_verified(self) -> PathState:
-        """Return the path over which something came in last; the first of equals."""
-        paths = self.paths.values()
-        candidates = [path for path in paths if path.live] or list(paths)
-        return max(candidates, key=_verified)
-
-    def least_recently_used(self) -> Flow:
-        """Return the flow of longest silence; there has to be one."""
-        return next(iter(self.flows.values()))
+        if not self.is_ordered:
+            return candidates
+        first = min(path.path.priority for path in candidates)
+        return [path for path in candidates if path.path.priority == first]
 
 
 def _load(path: PathState) -> float:

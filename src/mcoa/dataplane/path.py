@@ -27,6 +27,8 @@ class Path:
         frame: Ethernet's header to the router on that interface; empty to have it looked up.
         port: UDP port of the other end, where packets travel in UDP over IPv4; the care-of
             address is an IPv4-mapped one there. 0 for all other paths.
+        priority: flows without a rule use the paths of the lowest one that are not down, and of
+            those any (RFC 6089 §5.1.1).
     """
 
     bid: int
@@ -41,6 +43,7 @@ class Path:
     device: int = 0
     frame: bytes = b""
     port: int = 0
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.bid <= 0xFFFF:

@@ -5,6 +5,9 @@ for its weight; when its path is gone or down, any other one serves at once. The
 the master of its flows: the home agent sends a flow down the path over which the mobile node
 sent its last packet. A packet that no flow claims takes the path verified most recently.
 
+Where paths have priorities, all this is about those of the lowest one that are not down: what no
+rule claims goes by the others only while there are none (RFC 6089 §5.1.1).
+
 A home address costs its bindings only; flows, counters and the like exist where packets are.
 Nothing here grows with the number of home addresses or flows but memory, and that is bounded.
 """
@@ -228,7 +231,8 @@ class ForwardingTable:
         flow = self._flow(home, flow_key, now)
         if flow is None:
             if path.live or not home.has_live_path:
-                self._create(home, flow_key, path, now)
+                chosen = path if home.prefers(path) else self._pick(home, now)
+                self._create(home, flow_key, chosen, now)
             return
         is_elsewhere = self._follows_inbound and flow.path is not path
         if is_elsewhere and not _is_ruled(flow) and _may_follow(flow, path, now):
@@ -305,7 +309,7 @@ class ForwardingTable:
         return moved
 
     def obey(self, home_address: bytes, now: float) -> None:
-        """Move flows to where their rules want them, now that paths have come or gone."""
+        """Move flows to where rules and priorities want them, now that paths have come or gone."""
         home = self._home(home_address)
         for flow in list(home.flows.values()) if home else ():
             self._obey(flow, now)
@@ -369,6 +373,7 @@ class ForwardingTable:
         home.by_care_of_address = {
             state.path.care_of_address: state for state in home.paths.values()
         }
+        home.is_ordered = len({path.priority for path in paths}) > 1
 
     def _pick(self, home: Home, now: float, rule: FlowRule | None = None) -> PathState:
         self._recency.settle(now)
@@ -385,11 +390,14 @@ class ForwardingTable:
         return flow
 
     def _obey(self, flow: Flow, now: float) -> None:
-        """Move a flow to where its rule wants it, if that can be."""
-        if flow.rule is not None and not flow.rule.keeps(flow.path, flow.home):
-            wanted = flow.rule.pick(flow.home)
+        """Move a flow to where its rule wants it, if that can be, or else the priorities do."""
+        home, rule = flow.home, flow.rule
+        if rule is not None and not rule.keeps(flow.path, home):
+            wanted = rule.pick(home)
             if wanted is not None:
                 self._move(flow, wanted, now)
+        elif not home.prefers(flow.path) and not _is_ruled(flow):
+            self._move(flow, self._pick(home, now), now)
 
     def _move(self, flow: Flow, path: PathState, now: float) -> None:
         flow.move(path, now)
@@ -442,10 +450,12 @@ def _is_ruled(flow: Flow) -> bool:
 def _may_follow(flow: Flow, path: PathState, now: float) -> bool:
     """Tell whether a packet on `path` may take the downlink of its flow with it.
 
-    Not to a path that is down, and not back to the one it just left: such a packet was
-    overtaken by the one that moved the flow.
+    Not to a path that is down or comes behind others, and not back to the one it just left:
+    such a packet was overtaken by the one that moved the flow.
     """
     if not path.live:
         return not flow.path.live
+    if not flow.home.prefers(path):
+        return False
     overtaken = path is flow.left and now - flow.moved_at_s < OVERTAKEN_S
     return not (overtaken and flow.path.live)

@@ -10,7 +10,7 @@ from mcoa.wire.icmpv6 import (
     UnknownNeighborOption,
 )
 from mcoa.wire.messages import Message, UnknownMessage
-from mcoa.wire.option_list import Option, parse_options
+from mcoa.wire.option_list import MalformedOption, Option, parse_options
 from mcoa.wire.options import LinkLayerAddress, MalformedBindingIdentifier, UnknownOption
 from mcoa.wire.options_security import MobileNodeIdentifier
 from mcoa.wire.reader import ParseError, Reader
@@ -57,11 +57,13 @@ def _lengths(header: bytes, start: int) -> list[int]:
 
 
 def _option(option: Option, length: int) -> JsonObject:
-    number = option.type if isinstance(option, UnknownOption) else option.TYPE
+    number = option.type if isinstance(option, UnknownOption | MalformedOption) else option.TYPE
     head: JsonObject = {"type": int(number), "name": OptionType(number).label, "length": length}
     match option:
         case UnknownOption():
             return head | {"data": option.data.hex()}
+        case MalformedOption():
+            return head | {"malformed": option.reason, "data": option.data.hex()}
         case MalformedBindingIdentifier():
             nothing: JsonObject = dict.fromkeys(
                 ("status", "home", "priority", "care_of_address")

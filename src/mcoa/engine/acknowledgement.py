@@ -1,6 +1,6 @@
 """How a verdict is said: the Binding Acknowledgement (RFC 5648 §6.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -9,7 +9,9 @@ from mcoa.engine.actions import Envelope, Send
 from mcoa.engine.policy import HomeAgentPolicy
 from mcoa.engine.verdict import AnyIdentifier, Verdict
 from mcoa.engine.ways import answer_to
+from mcoa.wire.flow import FlowIdentification
 from mcoa.wire.messages import BindingAcknowledgement, BindingUpdate
+from mcoa.wire.option_list import Option, alignment_of, emit_options
 from mcoa.wire.options import (
     BindingIdentifier,
     BindingRefreshAdvice,
@@ -22,6 +24,8 @@ _NO_FLAGS = AcknowledgementFlag(0)
 
 # What fits into 1280 octets, whatever they asked; nobody has so many bindings.
 _MOST_ECHOES: Final = 200
+_FIXED_PART: Final = 12  # of a Mobility Header
+_MOST_OCTETS: Final = 1280 - 40 - 24
 
 
 def refusal(status: BindingStatus, update: BindingUpdate) -> Verdict:
@@ -44,20 +48,31 @@ def acknowledge(
     itself (RFC 6275 §9.5.4). That is on the home link, where the mobile node cannot be asked
     for its link-layer address yet (RFC 5648 §6.3); empty where it told none.
     """
+    options = (
+        *_advice(verdict, policy),
+        *_nat_detection(verdict, received),
+        *islice(echoes(verdict), _MOST_ECHOES),
+    )
     message = BindingAcknowledgement(
         status=verdict.status,
         flags=_NO_FLAGS,
         sequence=sequence,
         lifetime_s=verdict.lifetime_s,
-        options=(
-            *_advice(verdict, policy),
-            *_nat_detection(verdict, received),
-            *islice(echoes(verdict), _MOST_ECHOES),
-            *verdict.flows.answers,
-        ),
+        options=(*options, *_flow_answers(verdict, options)),
     )
     envelope = answer_to(received, policy.address, link_layer_address=link_layer_address)
     return Send(message=message, envelope=envelope)
+
+
+def _flow_answers(verdict: Verdict, others: Sequence[Option]) -> Iterator[FlowIdentification]:
+    """Yield as many answers about flows as have room: a summary of 2 octets may earn 8."""
+    at = _FIXED_PART + len(emit_options(others, _FIXED_PART)) if verdict.flows.answers else 0
+    for answer in verdict.flows.answers:
+        multiple, remainder = alignment_of(answer)
+        at += (remainder - at) % multiple + len(answer.emit())
+        if at > _MOST_OCTETS:
+            return
+        yield answer
 
 
 def _nat_detection(verdict: Verdict, received: Envelope) -> Iterator[NatDetection]:

@@ -17,14 +17,11 @@ from mcoa.engine.verdict import (
     Request,
     Verdict,
     has_impossible_length,
+    plain_care_of_address,
     refuse_whole,
 )
 from mcoa.wire.messages import BindingUpdate
-from mcoa.wire.options import (
-    AlternateCareOfAddress,
-    BindingIdentifier,
-    MalformedBindingIdentifier,
-)
+from mcoa.wire.options import BindingIdentifier, MalformedBindingIdentifier
 from mcoa.wire.registry import BindingStatus
 
 _ACCEPTED = BindingStatus.ACCEPTED
@@ -59,15 +56,7 @@ def proven_address(request: Request, rules: Rules) -> IPv6Address:
                 return request.source if held is None else held.care_of_address
             case _:
                 return request.source
-    return plain_care_of_address(request)
-
-
-def plain_care_of_address(request: Request) -> IPv6Address:
-    """Return what an update without Binding Identifier option binds."""
-    for option in request.update.options:
-        if isinstance(option, AlternateCareOfAddress):
-            return option.address
-    return request.source
+    return plain_care_of_address(request) or request.source
 
 
 def decide_at_correspondent(request: Request, rules: Rules) -> Verdict:
@@ -137,7 +126,9 @@ def _decide_plain(request: Request, rules: Rules) -> Verdict:
             return Verdict(status=BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
         return Verdict(status=_ACCEPTED, bindings=())
     address = plain_care_of_address(request)
-    if not is_unicast_routable(address) or _leads_nowhere(address, request, rules):
+    if address is None or not is_unicast_routable(address):
+        return Verdict(status=BindingStatus.INVALID_CARE_OF_ADDRESS)
+    if _leads_nowhere(address, request, rules):
         return Verdict(status=BindingStatus.INVALID_CARE_OF_ADDRESS)
     lifetime_s = _granted_s(request, rules.policy)
     return _accept((), (_binding(request, address, lifetime_s),), lifetime_s)

@@ -14,6 +14,8 @@ from mcoa.engine.actions import Report
 from mcoa.engine.policy import FlowPolicy
 from mcoa.wire.flow import FlowIdentification, FlowSummary
 from mcoa.wire.messages import BindingAcknowledgement
+from mcoa.wire.option_list import MalformedOption
+from mcoa.wire.registry import OptionType
 
 PRIORITY: Final = 64
 """BID-PRI of all bindings: which one packets of no rule use is left to the agent."""
@@ -128,7 +130,7 @@ class FlowWishes:
             for each in message.options
             if isinstance(each, FlowIdentification)
         }
-        if said.in_full and not answers:
+        if said.in_full and not answers and not _has_broken_answer(message):
             self.forget()
             self.is_supported = False
             return [Report(event="agent-knows-no-flow-bindings")]
@@ -162,6 +164,14 @@ class FlowWishes:
             for policy in self._policies.values()
         }
         return {fid: bids for fid, bids in wanted.items() if bids}
+
+
+def _has_broken_answer(message: BindingAcknowledgement) -> bool:
+    """Return True if an agent that knows flow bindings has answered, though not readably."""
+    return any(
+        isinstance(each, MalformedOption) and each.type == OptionType.FLOW_IDENTIFICATION
+        for each in message.options
+    )
 
 
 def _bids(

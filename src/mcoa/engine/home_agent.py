@@ -49,13 +49,9 @@ from mcoa.wire.messages import (
     BindingRevocationAcknowledgement,
     BindingUpdate,
 )
-from mcoa.wire.options import (
-    NonceIndices,
-)
-from mcoa.wire.registry import (
-    BindingStatus,
-    UpdateFlag,
-)
+from mcoa.wire.option_list import MalformedOption, Option
+from mcoa.wire.options import NonceIndices
+from mcoa.wire.registry import BindingStatus, OptionType, UpdateFlag
 
 MAX_DELETE_BCE_TIMEOUT_S = 10.0  # RFC 6275 §12
 
@@ -73,6 +69,13 @@ class _Pending:
 
     update: BindingUpdate
     envelope: Envelope
+
+
+def _is_nonce_indices(option: Option) -> bool:
+    """Return True for an option that no home registration may have (RFC 6275 §9.5.1)."""
+    if type(option) is MalformedOption:
+        return option.type == OptionType.NONCE_INDICES
+    return type(option) is NonceIndices
 
 
 def _always(_home_address: IPv6Address) -> bool:
@@ -275,9 +278,8 @@ class HomeAgent:
         if not update.flags & UpdateFlag.HOME and not (entry and entry.bindings):
             # A correspondent registration without authenticator: RFC 6275 §9.5.1.
             return [Report(event="update-not-for-a-home-agent", home_address=home_address)]
-        for option in update.options:
-            if type(option) is NonceIndices:
-                return [Report(event="update-with-nonce-indices", home_address=home_address)]
+        if any(_is_nonce_indices(option) for option in update.options):
+            return [Report(event="update-with-nonce-indices", home_address=home_address)]
         if entry is not None and not is_newer(update.sequence, entry.sequence):
             verdict = refusal(BindingStatus.SEQUENCE_NUMBER_OUT_OF_WINDOW, update)
             return [self._acknowledge(verdict, update, envelope, entry.sequence)]

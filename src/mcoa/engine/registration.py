@@ -18,9 +18,9 @@ from mcoa.engine.verdict import (
     Request,
     Verdict,
     has_impossible_length,
+    plain_care_of_address,
     refuse_whole,
 )
-from mcoa.wire.options import AlternateCareOfAddress
 from mcoa.wire.registry import BindingStatus
 
 _ACCEPTED = BindingStatus.ACCEPTED
@@ -38,12 +38,19 @@ def decide(request: Request, policy: HomeAgentPolicy) -> Verdict:
         return refuse_whole(status, identifiers)
     lifetime_s, accepted = _grant(request, policy)
     if not identifiers:
-        return _decide_plain(request, policy, lifetime_s, accepted)
-    verdict = decide_identifiers(request, identifiers, policy, lifetime_s, accepted)
-    if not verdict.bindings or not policy.flow_bindings:
+        verdict = _decide_plain(request, policy, lifetime_s, accepted)
+    else:
+        verdict = decide_identifiers(request, identifiers, policy, lifetime_s, accepted)
+    return _with_flows(request, verdict, policy)
+
+
+def _with_flows(request: Request, verdict: Verdict, policy: HomeAgentPolicy) -> Verdict:
+    """Return the verdict with that on flow options; a binding without BID has no flows."""
+    is_known = policy.flow_bindings and policy.multiple_care_of is MultipleCareOf.ALLOW
+    if not verdict.bindings or not is_known:
         return verdict
-    held = () if request.entry is None else request.entry.flows
     bids = [each.bid for each in verdict.bindings if each.bid is not None]
+    held = request.entry.flows if bids and request.entry is not None else ()
     flows = decide_flows(request.update, held, bids, policy.max_flows_per_node)
     return replace(verdict, flows=flows)
 
@@ -117,9 +124,10 @@ def _decide_plain(
     if request.port:
         place = plain_place_by_ipv4(request)
     else:
-        place = Place(care_of_address=_plain_care_of_address(request))
-        if not _is_foreign(place.care_of_address, policy):
+        address = plain_care_of_address(request)
+        if address is None or not _is_foreign(address, policy):
             return Verdict(status=BindingStatus.INVALID_CARE_OF_ADDRESS)
+        place = Place(care_of_address=address)
     binding = Binding(
         bid=None,
         care_of_address=place.care_of_address,
@@ -129,13 +137,6 @@ def _decide_plain(
         told=place.told,
     )
     return Verdict(status=accepted, lifetime_s=lifetime_s, bindings=(binding,))
-
-
-def _plain_care_of_address(request: Request) -> IPv6Address:
-    for option in request.update.options:
-        if isinstance(option, AlternateCareOfAddress):
-            return option.address
-    return request.source
 
 
 def _is_foreign(address: IPv6Address, policy: HomeAgentPolicy) -> bool:

@@ -6,8 +6,14 @@ from ipaddress import IPv6Address
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.engine.flow_verdict import NO_FLOWS, FlowVerdict
 from mcoa.wire.messages import BindingUpdate
-from mcoa.wire.options import BindingIdentifier, LinkLayerAddress, MalformedBindingIdentifier
-from mcoa.wire.registry import BindingStatus, UpdateFlag
+from mcoa.wire.option_list import MalformedOption
+from mcoa.wire.options import (
+    AlternateCareOfAddress,
+    BindingIdentifier,
+    LinkLayerAddress,
+    MalformedBindingIdentifier,
+)
+from mcoa.wire.registry import BindingStatus, OptionType, UpdateFlag
 
 _BID_OPTION_LENGTHS = (4, 8, 20)
 
@@ -120,6 +126,22 @@ def link_layer_address_in(update: BindingUpdate) -> bytes:
         if isinstance(option, LinkLayerAddress) and option.code == option.OF_MOBILE_NODE:
             return option.address
     return b""
+
+
+def plain_care_of_address(request: Request) -> IPv6Address | None:
+    """Return what an update without Binding Identifier option binds (RFC 6275 §9.5.1).
+
+    None where it says that this is not its source, and then does not say what it is.
+    """
+    for option in request.update.options:
+        match option:
+            case AlternateCareOfAddress():
+                return option.address
+            case MalformedOption(type=OptionType.ALTERNATE_CARE_OF_ADDRESS):
+                return None
+            case _:
+                pass
+    return request.source
 
 
 def _is_home(identifier: AnyIdentifier) -> bool:

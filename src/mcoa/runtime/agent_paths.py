@@ -18,6 +18,7 @@ from mcoa.runtime.home_link import HomeLink
 from mcoa.runtime.log import Level
 
 _USUAL_MTU: Final = 1500
+_WITHOUT_PRIORITY: Final = 128  # BID-PRI has seven bits
 
 
 def end_of(binding: Binding) -> str:
@@ -60,6 +61,8 @@ class AgentPaths:
         self._flows_changed(home_address, bindings)
         has_rules = home_address.packed in self._forwarder.flow_bindings
         self._data_plane.adopt(home_address.packed, now, has_rules=has_rules)
+        if not has_rules:  # else each flow is looked at with its next packet
+            self._forwarder.table.obey(home_address.packed, now)
         # Every binding must be attributable (RFC 5648 §10).
         self._events.log.remote(
             "bindings-changed",
@@ -114,6 +117,16 @@ class AgentPaths:
                 device=link.index if binding.home else 0,
                 overhead=UDP_OVERHEAD if binding.port else TUNNEL_OVERHEAD,
                 port=binding.port,
+                priority=self._priority(binding),
             )
             for binding in bindings
         )
+
+    def _priority(self, binding: Binding) -> int:
+        """Return the place of a binding in the order of BID-PRI (RFC 6089 §4.1, §5.1.1).
+
+        One of a node of RFC 5648 alone has none, and comes behind those that have.
+        """
+        if not self._engine.policy.flow_bindings:
+            return 0
+        return binding.priority or _WITHOUT_PRIORITY

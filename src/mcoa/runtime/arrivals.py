@@ -232,4 +232,5 @@ class Arrivals:
         if isinstance(received.message, ForCorrespondent) and role is not None:
             role.receive(received)
         else:
+            self._events.malformed_options(received)
             self._received(received)

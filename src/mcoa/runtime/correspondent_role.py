@@ -203,6 +203,7 @@ class CorrespondentRole:
         """Take in one message, which is none of ours if it was to another address."""
         if not self._around.is_own(received.envelope.destination):
             return
+        self._events.malformed_options(received)
         self._driver.run(self.engine.receive(received, self._driver.now))
 
     def bindings(self) -> Iterator[BindingLine]:

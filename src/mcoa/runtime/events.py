@@ -4,8 +4,12 @@ from collections import Counter
 from ipaddress import IPv6Address
 
 from mcoa.dataplane.counters import DropReason, Snapshot
-from mcoa.engine.actions import Report
+from mcoa.engine.actions import Discovery, Received, Report
 from mcoa.runtime.log import EventLog, Level
+from mcoa.wire.messages import UnknownMessage
+from mcoa.wire.option_list import MalformedOption
+from mcoa.wire.options import MalformedBindingIdentifier
+from mcoa.wire.registry import OptionType
 
 _ORDINARY = frozenset(
     {
@@ -51,6 +55,22 @@ class Events:
         self.counts["signalling-malformed"] += 1
         self.log.remote("signalling-malformed", source=_address(source), reason=reason)
 
+    def malformed_options(self, received: Received) -> None:
+        """Take in which options of a message had a length or number that they cannot have."""
+        # Without a header it was of the usual form, which has none, or ICMPv6.
+        if not received.header or isinstance(received.message, Discovery | UnknownMessage):
+            return
+        for option in received.message.options:
+            if isinstance(option, MalformedOption | MalformedBindingIdentifier):
+                self.counts["option-malformed"] += 1
+                self.log.remote(
+                    "option-malformed",
+                    source=received.envelope.source,
+                    home_address=received.envelope.home_address,
+                    option=_label(option),
+                    reason=option.reason,
+                )
+
     def no_advertisement(self, reason: str, source: IPv6Address) -> None:
         """Take in that what looked like a router advertisement was none."""
         self.counts["advertisement-malformed"] += 1
@@ -61,6 +81,11 @@ class Events:
         drops = {f"dropped: {reason}": count for reason, count in snapshot.drops.items()}
         fragments = {f"fragments: {what}": n for what, n in snapshot.fragments.items() if n}
         return {**self.counts, **drops, **fragments}
+
+
+def _label(option: MalformedOption | MalformedBindingIdentifier) -> str:
+    kind = option.type if isinstance(option, MalformedOption) else option.TYPE
+    return OptionType(kind).label
 
 
 def _address(octets: bytes) -> IPv6Address | None:

@@ -341,6 +341,7 @@ class HomeAgentService:
                 if error.claim is not None:
                     actions += self.engine.claimed(*error.claim)
                 continue
+            self._events.malformed_options(received)
             actions += self.engine.receive(received, now)
         self._driver.run(actions)
 

@@ -41,7 +41,8 @@ class FlowIdentification:
 
     Attributes:
         fid: names the flow; zero is reserved, and to be answered as malformed.
-        priority: the lower, the earlier a packet is compared with the selector.
+        priority: the lower, the earlier a packet is compared with the selector; zero is
+            reserved, too, but where an acknowledgement knows none.
         bids: of the Binding Reference sub-option; None without one.
         selector: what belongs to the flow; None without that sub-option.
         others: sub-options that say neither.
@@ -73,9 +74,14 @@ class FlowIdentification:
 
     @property
     def is_malformed(self) -> bool:
-        """True when a sub-option of a known type makes no sense or is there twice."""
+        """True of a request that uses a reserved number, or of whose sub-options one is broken.
+
+        Both FID and FID-PRI reserve zero (RFC 6089 §4.2); a sub-option of a known type makes no
+        sense, or is there twice.
+        """
         known = (_BINDING_REFERENCE, TRAFFIC_SELECTOR)
-        return self.fid == 0 or any(other.type in known for other in self.others)
+        is_reserved = self.fid == 0 or self.priority == 0
+        return is_reserved or any(other.type in known for other in self.others)
 
     @property
     def alignment(self) -> Alignment:

@@ -4,7 +4,8 @@ RFC 6275 §6.2; the rules for each option's place are in its ALIGNMENT.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from mcoa.wire.flow import FlowIdentification, FlowSummary
 from mcoa.wire.options import (
@@ -27,15 +28,13 @@ from mcoa.wire.options_ipv4 import (
     NatDetection,
 )
 from mcoa.wire.options_security import Authentication, MobileNodeIdentifier, Replay
-from mcoa.wire.reader import ParseError, Reader
+from mcoa.wire.reader import ParseError, Reader, require_range
 from mcoa.wire.registry import OptionType
 
 AnyIdentifier = BindingIdentifier | MalformedBindingIdentifier
 
-Option = (
-    BindingIdentifier
-    | MalformedBindingIdentifier
-    | AlternateCareOfAddress
+_KnownOption = (
+    AlternateCareOfAddress
     | Authentication
     | BindingAuthorizationData
     | BindingRefreshAdvice
@@ -51,10 +50,9 @@ Option = (
     | NonceIndices
     | Replay
     | RestartCounter
-    | UnknownOption
 )
 
-_PARSERS: Final[dict[int, Callable[[Reader], Option]]] = {
+_PARSERS: Final[dict[int, Callable[[Reader], _KnownOption]]] = {
     option.TYPE: option.parse
     for option in (
         AlternateCareOfAddress,
@@ -76,6 +74,48 @@ _PARSERS: Final[dict[int, Callable[[Reader], Option]]] = {
     )
 }
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedOption:
+    """An option of a known type and of a length that it cannot have, as it was received.
+
+    It is a value, not an error: what is wrong with one option is no fault of the others, and no
+    reason for silence. A Binding Identifier is a MalformedBindingIdentifier instead.
+
+    Attributes:
+        type: one of those that have a class here.
+        data: the body.
+    """
+
+    ALIGNMENT: ClassVar[Alignment] = (1, 0)
+
+    type: OptionType
+    data: bytes
+
+    def __post_init__(self) -> None:
+        require_range("length", len(self.data), 0, 0xFF)
+        if _fault(self.type, self.data) is None:
+            raise ValueError(f"nothing is wrong with this option of type {self.type}")
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it."""
+        fault = _fault(self.type, self.data)
+        return "" if fault is None else fault.reason
+
+    def emit(self) -> bytes:
+        """Return Type, Length and body."""
+        return bytes((self.type, len(self.data))) + self.data
+
+
+Option = (
+    BindingIdentifier
+    | MalformedBindingIdentifier
+    | _KnownOption
+    | MalformedOption
+    | UnknownOption
+)
+
 _PADDINGS: Final = (b"", b"\0", *(bytes((1, n)) + bytes(n) for n in range(6)))
 
 
@@ -83,8 +123,8 @@ def parse_options(body: Reader) -> tuple[Option, ...]:
     """Read all options up to the end of `body`, without the padding between them.
 
     Raises:
-        ParseError: an option overruns the message, or one that is known has a length that it
-            cannot have. A Binding Identifier option of a wrong length is a value.
+        ParseError: an option overruns the message, so that nothing behind it can be read. One
+            that is known and has a length that it cannot have is a value.
     """
     options: list[Option] = []
     while body.remaining:
@@ -106,7 +146,26 @@ def _parse_option(number: int, body: Reader) -> Option:
     if number == OptionType.BINDING_IDENTIFIER:
         return _parse_identifier(body)
     parser = _PARSERS.get(number)
-    return UnknownOption(type=number, data=body.rest()) if parser is None else parser(body)
+    if parser is None:
+        return UnknownOption(type=number, data=body.rest())
+    start = body.offset
+    try:
+        return parser(body)
+    except ParseError:
+        body.offset = start
+        return MalformedOption(type=OptionType(number), data=body.rest())
+
+
+def _fault(number: int, data: bytes) -> ParseError | None:
+    """Return what is wrong with the body of an option; None for one that its parser takes."""
+    parser = _PARSERS.get(number)
+    if parser is None:
+        return None
+    try:
+        parser(Reader(bytes((number, len(data))) + data, 2))
+    except ParseError as error:
+        return error
+    return None
 
 
 def _parse_identifier(body: Reader) -> AnyIdentifier:

@@ -71,6 +71,19 @@ class OneShape:
         return None
 
 
+class ByCareOfAddress(OneShape):
+    """The same shape for all paths, but for where they lead."""
+
+    def tunnel(self, home_address: bytes, path: Path) -> Shape | None:
+        del home_address
+        known = self.shape.entrance
+        assert known is not None
+        return Shape(
+            way=replace(self.shape.way, destination=path.care_of_address),
+            entrance=replace(known, source=path.care_of_address),
+        )
+
+
 class Bed:
     """A node with a device, an uplink, and the programs on both."""
 
@@ -128,6 +141,15 @@ class Bed:
         """Return what comes out of the uplink, Ethernet's header and all."""
         self.routed.sendto(packet, ("mip0", ETH_P_IPV6))
         return first(self.taken, lambda frame: packet[-13:] in frame)
+
+    def ends_without_a_daemon(self) -> set[IPv6Address]:
+        """Die, return where packets of some flows go, and live again."""
+        self.die()
+        self.leave(OUT)  # the kernel takes note of a death a moment later
+        frames = [self.leave(datagram(HOME, PEER, port)) for port in range(7000, 9000, 83)]
+        self.open()
+        assert None not in frames
+        return {IPv6Address(frame[ETHERNET + 24 : ETHERNET + 40]) for frame in frames if frame}
 
     def arrive(self, packet: bytes, kind: int = ETH_P_IPV6) -> bytes | None:
         """Return what comes out of the device."""
@@ -249,6 +271,21 @@ def test_without_a_daemon_a_way_is_taken(bed: Bed) -> None:
     bed.open()
     assert bed.fast.goes_on
     assert bed.leave(OUT) is None
+
+
+@pytest.mark.parametrize("bed", [ByCareOfAddress(BY_FRAME)], indirect=True)
+def test_rfc6089_5_1_1_without_a_daemon_the_ways_are_taken_in_their_order(bed: Bed) -> None:
+    ends = [IPv6Address(int(FAR) + number) for number in range(1, 4)]
+    paths = tuple(
+        Path(bid=bid, care_of_address=end.packed, priority=priority)
+        for bid, (end, priority) in enumerate(zip(ends, (20, 10, 10), strict=True), start=1)
+    )
+    bed.table.replace(HOME.packed, paths)
+    assert bed.ends_without_a_daemon() == set(ends[1:])
+    bed.table.replace(HOME.packed, paths)
+    for bid in (2, 3):
+        bed.table.path_down(HOME.packed, bid)
+    assert bed.ends_without_a_daemon() == {ends[0]}
 
 
 @shaped(TUNNEL)

@@ -332,9 +332,11 @@ def check(bed: Bed) -> None:
         HOME_KEY.unpack(key)[0]: HOME.unpack(value) for key, value in maps.homes.entries.items()
     }
     assert homes.keys() == table.bindings.keys()
-    for home, (count, *numbers) in homes.items():
-        listed = [bed.numbered(number)[2] for number in numbers[:count]]
-        assert listed == [each.care_of_address for each in table.bindings[home]]
+    for home, (equals, *numbers) in homes.items():
+        listed = [bed.numbered(number)[2] for number in numbers if number != NO_WAY]
+        paths = sorted(table.bindings[home], key=lambda each: each.priority)
+        assert listed == [each.care_of_address for each in paths]
+        assert equals == sum(each.priority == paths[0].priority for each in paths)
     for (home, address), number in entrances.items():
         form, room, destination = bed.numbered(number)
         assert (form, destination) == (Form.TUNNEL, address)
@@ -381,11 +383,19 @@ class Agent(RuleBasedStateMachine):
         self.bed = Bed.made(MemoryMaps(ways=32, flows=24), most_flows_a_home=5)
         self.now = 0.0
 
-    @rule(home=homes, chosen=st.dictionaries(bids, st.integers(1, 6), max_size=4))
-    def replace(self, home: bytes, chosen: dict[int, int]) -> None:
+    @rule(
+        home=homes,
+        chosen=st.dictionaries(bids, st.integers(1, 6), max_size=4),
+        first=st.none() | bids,
+    )
+    def replace(self, home: bytes, chosen: dict[int, int], first: int | None) -> None:
         """Several BIDs may have one care-of address."""
-        paths = tuple(path(bid, number) for bid, number in chosen.items())
+        paths = tuple(
+            replace(path(bid, number), priority=0 if bid == first else 5)
+            for bid, number in chosen.items()
+        )
         self.bed.table.replace(home, paths)
+        self.bed.table.obey(home, self.now)
 
     @rule(home=homes, port=ports)
     def send(self, home: bytes, port: int) -> None:

@@ -11,6 +11,7 @@ correspondents alone under another name. It leads to one of them, and is there w
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 from mcoa.dataplane.flows import Flow
@@ -147,7 +148,7 @@ class KernelFastPath:
             self._numbers[home_address] = after
         else:
             self._numbers.pop(home_address, None)
-        self._list(home_address, after, existed=bool(before))
+        self._list(home_address, paths, after, existed=bool(before))
         self._open(home_address, before, after)
         kept = {number for numbers in after.values() for number in numbers}
         for bid, numbers in before.items():
@@ -376,14 +377,24 @@ class KernelFastPath:
             self._lead(index, self._entries[index], successor)
         self._free_ways.append(number)
 
-    def _list(self, home_address: bytes, numbers: _Numbers, *, existed: bool) -> None:
-        """Say which ways a packet may take that nobody decides about."""
+    def _list(
+        self,
+        home_address: bytes,
+        paths: tuple[Path, ...],
+        numbers: _Numbers,
+        *,
+        existed: bool,
+    ) -> None:
+        """Say which ways a packet may take that nobody decides about, the preferred ones first."""
         key = HOME_KEY.pack(*self._shapes.home_key(home_address))
         existed = self._left_homes.pop(key, None) is not None or existed
-        ways = [tunnel for tunnel, _ in numbers.values() if tunnel][:WAYS_OF_A_HOME]
+        tunnels = [(path.priority, numbers[path.bid][0]) for path in paths]
+        ordered = sorted((each for each in tunnels if each[1]), key=itemgetter(0))
+        ways = ordered[:WAYS_OF_A_HOME]
         if ways:
-            padded = ways + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
-            if not self._put(self._maps.homes, key, HOME.pack(len(ways), *padded)):
+            equals = sum(priority == ways[0][0] for priority, _ in ways)
+            padded = [way for _, way in ways] + [NO_WAY] * (WAYS_OF_A_HOME - len(ways))
+            if not self._put(self._maps.homes, key, HOME.pack(equals, *padded)):
                 self._maps.set_partial()
         elif existed:
             self._maps.homes.remove(key)

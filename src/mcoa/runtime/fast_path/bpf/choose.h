@@ -71,13 +71,13 @@ static __always_inline struct way *any_way(const struct settings *settings,
 
 	read_home(settings, header, &home_key);
 	home = bpf_map_lookup_elem(&homes, &home_key);
-	if (!home || !home->count)
+	if (!home || !home->equals)
 		return NULL;
 	first = spread(key);
 #pragma unroll
 	for (__u32 i = 0; i < WAYS_OF_A_HOME; i++) {
-		__u32 at = (first + i) % home->count % WAYS_OF_A_HOME;
-		struct way *way = way_of(home->ways[at]);
+		__u32 at = i < home->equals ? (first + i) % home->equals : i;
+		struct way *way = way_of(home->ways[at % WAYS_OF_A_HOME]);
 
 		if (way && segment <= way->room)
 			return way;

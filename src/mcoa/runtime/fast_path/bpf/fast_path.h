@@ -124,8 +124,12 @@ struct home_key {
 	__u8 own[16];
 };
 
+/*
+ * The ways of a home address in their order; packets are spread over the first ones, of which
+ * none comes before another, and take the others while none of those serves.
+ */
 struct home {
-	__u32 count;
+	__u32 equals;
 	__u32 ways[WAYS_OF_A_HOME];
 };
 
