@@ -159,10 +159,26 @@ def test_a_too_big_about_what_we_never_sent_is_not_believed() -> None:
     assert len(bench.direct) == 1
 
 
+def test_rfc6275_9_3_4_what_did_not_reach_the_only_care_of_address_is_told() -> None:
+    bench = Bench(LTE, WIFI)
+    packet = down(5)
+    bench.forwarder.undelivered(with_routing_header(packet, LTE), 0.0)
+    assert bench.written == []  # there is another one
+    bench.bind(LTE)
+    for quoted in (with_routing_header(packet, WIFI), with_routing_header(up(5), LTE), packet):
+        bench.forwarder.undelivered(quoted, 0.0)
+    assert bench.written == []
+    bench.forwarder.undelivered(with_routing_header(packet, LTE), 0.0)
+    (answer,) = bench.written
+    assert (answer[8:24], answer[24:40]) == (HOME, PEER)
+    assert (answer[40:42], answer[48:]) == (b"\1\3", packet)
+
+
 @given(octets=st.binary(max_size=200))
 def test_any_octets_at_any_entrance_do_no_harm(octets: bytes) -> None:
     bench = Bench(LTE)
     bench.forwarder.from_device(octets.ljust(40, b"\0"), 0.0)
     bench.forwarder.from_network(octets, 0.0)
     bench.forwarder.packet_too_big(1300, octets, 0.0)
+    bench.forwarder.undelivered(octets, 0.0)
     assert bench.written == []

@@ -1,5 +1,7 @@
 """What a home agent's forwarder does with each kind of packet."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from dataplane.packets import (
 )
 from mcoa.dataplane.counters import DropReason
 from mcoa.dataplane.fragment import Reassembler, fragment_packet
-from mcoa.dataplane.icmp import icmpv6_packet
+from mcoa.dataplane.icmp import ADDRESS_UNREACHABLE, icmpv6_packet
 from mcoa.dataplane.packet import tunnel_prefix
 from mcoa.dataplane.table import Path
 from mcoa.wire.icmpv6 import (
@@ -499,6 +501,80 @@ def test_packet_too_big_about_what_we_never_sent_changes_nothing(quoted: bytes) 
     agent.forwarder.table.replace(HOME, ONE_PATH)
     agent.take(too_big(quoted))
     assert len(agent.take(udp(size=1460))[0]) == 1500
+
+
+UNDELIVERED = [
+    *(DestinationUnreachable(code=code, invoking_packet=b"") for code in (0, 1, 3, 5)),
+    TimeExceeded(invoking_packet=b""),
+]
+
+
+def about(message: DestinationUnreachable | TimeExceeded, quoted: bytes) -> bytes:
+    """Return what a router inside the tunnel says about a packet."""
+    return icmpv6_packet(replace(message, invoking_packet=quoted[:1232]), STRANGER, SERVICE)
+
+
+@pytest.mark.parametrize("message", UNDELIVERED)
+def test_rfc6275_9_3_4_what_did_not_reach_the_last_care_of_address_is_told(
+    message: DestinationUnreachable | TimeExceeded,
+) -> None:
+    """RFC 2473 8.3: whatever was said, the source hears that the address is not reached."""
+    agent = Agent()
+    agent.forwarder.table.replace(HOME, ONE_PATH)
+    packet = udp()
+    (outer,) = agent.take(packet)
+    (answer,) = agent.take(about(message, outer))
+    assert (answer[8:24], answer[24:40]) == (SERVICE, PEER)
+    told = message_of(answer)
+    assert isinstance(told, DestinationUnreachable)
+    assert (told.code, told.invoking_packet) == (ADDRESS_UNREACHABLE, packet)
+
+
+def test_another_path_may_carry_what_one_did_not() -> None:
+    agent = Agent()
+    (outer,) = agent.take(udp())
+    assert agent.take(about(UNDELIVERED[0], outer)) == []
+    for each in PATHS[1:]:
+        agent.forwarder.table.path_down(HOME, each.bid)
+    (outer,) = agent.take(udp(port=6000))
+    assert len(agent.take(about(UNDELIVERED[0], outer))) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        DestinationUnreachable(code=4, invoking_packet=b""),
+        TimeExceeded(code=1, invoking_packet=b""),
+    ],
+)
+def test_what_a_care_of_address_itself_says_is_not_passed_on(
+    message: DestinationUnreachable | TimeExceeded,
+) -> None:
+    agent = Agent()
+    agent.forwarder.table.replace(HOME, ONE_PATH)
+    (outer,) = agent.take(udp())
+    assert agent.take(about(message, outer)) == []
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        tunnelled(udp(), SERVICE, OTHER_CARE_OF),
+        tunnelled(udp(PEER, OTHER_HOME), SERVICE, CARE_OF[0]),
+        tunnelled(udp(), STRANGER, CARE_OF[0]),
+    ],
+)
+def test_an_error_about_what_we_never_sent_is_not_passed_on(quoted: bytes) -> None:
+    agent = Agent()
+    agent.forwarder.table.replace(HOME, ONE_PATH)
+    assert agent.take(about(UNDELIVERED[0], quoted)) == []
+
+
+def test_errors_that_are_passed_on_are_limited() -> None:
+    agent = Agent()
+    agent.forwarder.table.replace(HOME, ONE_PATH)
+    (outer,) = agent.take(udp())
+    assert sum(len(agent.take(about(UNDELIVERED[0], outer))) for _ in range(500)) == 50
 
 
 def test_packet_too_big_below_1280_means_1280() -> None:

@@ -221,6 +221,21 @@ def test_what_the_network_says_about_a_path_is_passed_on_to_the_source() -> None
     assert told_mtu(node.written.pop()) == 1360
 
 
+def test_rfc2473_8_3_what_did_not_get_out_by_the_last_path_is_told() -> None:
+    node = Node()
+    packet = udp(HOME, PEER)
+    node.forwarder.undelivered(1, packet, 0.0)
+    assert node.written == []  # another path may carry it
+    node.forwarder.table.replace(HOME, PATHS[:1])
+    node.forwarder.undelivered(2, packet, 0.0)
+    node.forwarder.undelivered(1, udp(STRANGER, PEER), 0.0)
+    assert node.written == []
+    node.forwarder.undelivered(1, packet, 0.0)
+    (answer,) = node.written
+    assert answer[24:40] == HOME
+    assert (answer[40:42], answer[48:]) == (b"\1\3", packet)
+
+
 @pytest.mark.parametrize("quoted", [udp(STRANGER, PEER, size=1460), udp(HOME, PEER)[:39]])
 def test_what_quotes_no_packet_of_ours_is_not_believed(quoted: bytes) -> None:
     node = Node()
@@ -289,3 +304,4 @@ def test_any_octets_are_dealt_with(
         node.take(octets)
         node.receive(octets, traffic_class=3)
         node.forwarder.packet_too_big(1, 1300, octets, 0.0)
+        node.forwarder.undelivered(1, octets, 0.0)

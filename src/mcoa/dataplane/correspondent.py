@@ -24,7 +24,7 @@ from mcoa.dataplane.packet import (
     is_whole,
     shortcut,
 )
-from mcoa.dataplane.path import Emit
+from mcoa.dataplane.path import Emit, PathState
 from mcoa.dataplane.table import ForwardingTable
 from mcoa.wire.ipv6 import emit_packet, parse_packet
 from mcoa.wire.reader import ParseError
@@ -132,12 +132,22 @@ class CorrespondentForwarder:
 
     def packet_too_big(self, mtu: int, quoted: bytes, now: float) -> None:
         """Take what the network said about a packet that began so, if it may be one of ours."""
+        inner, state = self._quoted(quoted)
+        if state is not None:
+            self._straight.relay_too_big(state, mtu, inner, now)
+
+    def undelivered(self, quoted: bytes, now: float) -> None:
+        """Take that such a packet did not get there; likewise (RFC 6275 9.3.4)."""
+        inner, state = self._quoted(quoted)
+        if state is not None and not self.table.has_other_way(inner[8:40], state):
+            self._straight.tell_undelivered(inner, now)
+
+    def _quoted(self, quoted: bytes) -> tuple[bytes, PathState | None]:
+        """Return a packet as its application sent it, and the path that it took."""
         inner = without_routing_header(quoted)
         pair = inner[8:40]
         bid = self.table.accept(quoted[24:40], pair) if inner else None
-        state = None if bid is None else self.table.state(pair, bid)
-        if state is not None:
-            self._straight.relay_too_big(state, mtu, inner, now)
+        return inner, None if bid is None else self.table.state(pair, bid)
 
     def snapshot(self, now: float) -> Snapshot:
         """Return counters for a status view; paths have our address before the home address."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from mcoa.dataplane.counters import DropReason, Drops
 from mcoa.dataplane.fragment import fragment_packet
-from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.icmp import ADDRESS_UNREACHABLE, ErrorSource
 from mcoa.dataplane.packet import (
     AUTHENTICATION,
     BASE_LENGTH,
@@ -171,6 +171,13 @@ class DirectExit:
         mtu = state.mtu.path(now)
         if (packet[4] << 8 | packet[5]) + _SHORTEST > mtu:
             self._too_big(packet, mtu, now)
+
+    def tell_undelivered(self, packet: bytes, now: float) -> None:
+        """Tell the application that sent `packet` that it did not get there."""
+        self._errors.speak_as(packet[24:40])
+        error = self._errors.unreachable(packet, ADDRESS_UNREACHABLE, now)
+        if error is not None:
+            self._answer(error, now)
 
     def _too_big(self, packet: bytes, mtu: int, now: float) -> None:
         self._drops.count(DropReason.TOO_BIG)

@@ -22,6 +22,7 @@ from mcoa.dataplane.icmp import (
     PORT_UNREACHABLE,
     ErrorSource,
     echo_reply,
+    says_undelivered,
 )
 from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
@@ -402,7 +403,8 @@ class HomeAgentForwarder:
             case PacketTooBig() if quoted is not None:
                 self._too_big(message.mtu, quoted, now)
             case _ if quoted is not None:
-                pass  # a path that does not deliver is found by probes, not by hearsay
+                if says_undelivered(packet[offset], packet[offset + 1]):
+                    self._undelivered(quoted, now)
             case _:
                 self._deliver(packet)
 
@@ -425,6 +427,19 @@ class HomeAgentForwarder:
         state = None if bid is None else self.table.state(home_address, bid)
         if state is not None:
             self._entry.relay_too_big(state, mtu, quoted.inner, now)
+
+    def _undelivered(self, quoted: QuotedTunnelPacket, now: float) -> None:
+        """Tell the source of a packet that did not reach the mobile node (RFC 2473 8.3).
+
+        Only where it is the last path: what another one can carry is none of the source's business,
+        and that a path is dead is found by probes, not by hearsay.
+        """
+        home_address = quoted.inner[24:40]
+        bid = self.table.accept(quoted.outer_destination, home_address)
+        state = None if bid is None else self.table.state(home_address, bid)
+        if state is not None and not self.table.has_other_way(home_address, state):
+            error = self._errors.unreachable(quoted.inner, ADDRESS_UNREACHABLE, now)
+            self._answer(error, now)
 
 
 def prefix_from(address: bytes) -> Callable[[bytes], bytes]:

@@ -19,6 +19,7 @@ from mcoa.wire.icmpv6 import (
     TimeExceeded,
     emit_icmpv6,
 )
+from mcoa.wire.registry import Icmpv6Type
 
 ADDRESS_UNREACHABLE: Final = 3
 PORT_UNREACHABLE: Final = 4
@@ -56,6 +57,17 @@ def is_answerable(packet: bytes) -> bool:
         return False
     protocol, offset, _ = upper
     return protocol != ICMPV6 or packet[offset : offset + 1] >= b"\x80"
+
+
+def says_undelivered(kind: int, code: int) -> bool:
+    """Return True for an error that says that a packet did not reach its destination.
+
+    Port Unreachable is not: that the destination itself says, and kernels with tunnels of their
+    own say it of packets that somebody beside them has taken.
+    """
+    if kind == Icmpv6Type.DESTINATION_UNREACHABLE:
+        return code != PORT_UNREACHABLE
+    return kind == Icmpv6Type.TIME_EXCEEDED and code == 0
 
 
 class RateLimiter:

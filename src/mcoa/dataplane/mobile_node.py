@@ -25,7 +25,7 @@ from mcoa.dataplane.direct import (
 from mcoa.dataplane.echoes import Echoes
 from mcoa.dataplane.exits import Exits
 from mcoa.dataplane.flows import Flow
-from mcoa.dataplane.icmp import ErrorSource
+from mcoa.dataplane.icmp import ADDRESS_UNREACHABLE, ErrorSource
 from mcoa.dataplane.liveness import Probe
 from mcoa.dataplane.on_link import OnLinkExit, nowhere
 from mcoa.dataplane.packet import (
@@ -316,6 +316,19 @@ class MobileNodeForwarder:
         if state is None or len(quoted) < BASE_LENGTH or quoted[8:24] != self._home_address:
             return
         self._entry.relay_too_big(state, mtu, quoted, now)
+
+    def undelivered(self, bid: int, quoted: bytes, now: float) -> None:
+        """Take that a packet of path `bid` did not get there; the caller knows as above.
+
+        The sender hears of it where there is no other path (RFC 2473 8.3).
+        """
+        state = self._state(bid)
+        if state is None or len(quoted) < BASE_LENGTH or quoted[8:24] != self._home_address:
+            return
+        if not self.table.has_other_way(self._home_address, state):
+            error = self._errors.unreachable(quoted, ADDRESS_UNREACHABLE, now)
+            if error is not None:
+                self._write(error)
 
     def snapshot(self, now: float) -> Snapshot:
         """Return counters for a status view."""

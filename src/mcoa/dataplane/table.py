@@ -95,6 +95,10 @@ class ForwardingTable:
         home = self._homes.get(home_address)
         return home.flows.values() if home else ()
 
+    def has_other_way(self, home_address: bytes, path: PathState) -> bool:
+        """Return True where another path than this one may be chosen."""
+        return any(each.live for each in self.states_of(home_address) if each is not path)
+
     def states_of(self, home_address: bytes) -> tuple[PathState, ...]:
         """Return the paths of a home address with their counters, bound ones first."""
         home = self._homes.get(home_address)

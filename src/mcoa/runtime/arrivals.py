@@ -23,7 +23,12 @@ from mcoa.engine.mobile_node import MobileNode
 from mcoa.runtime.correspondent_role import CorrespondentRole, ForCorrespondent
 from mcoa.runtime.driver import Driver
 from mcoa.runtime.events import Events
-from mcoa.runtime.icmp_errors import NotUnderstood, read_not_understood, read_too_big
+from mcoa.runtime.icmp_errors import (
+    NotUnderstood,
+    read_not_understood,
+    read_too_big,
+    read_undelivered,
+)
 from mcoa.runtime.signalling import SignallingError, complaint_limiter, parse_signalling
 from mcoa.runtime.sockets import IcmpPacket
 from mcoa.runtime.udp_socket import ENCAPSULATION_PORT, Datagrams
@@ -32,7 +37,9 @@ from mcoa.wire.reader import ParseError
 from mcoa.wire.registry import Icmpv6Type
 
 ICMPV6_TYPES = (
+    Icmpv6Type.DESTINATION_UNREACHABLE,
     Icmpv6Type.PACKET_TOO_BIG,
+    Icmpv6Type.TIME_EXCEEDED,
     Icmpv6Type.PARAMETER_PROBLEM,
     Icmpv6Type.HOME_AGENT_ADDRESS_DISCOVERY_REPLY,
     Icmpv6Type.MOBILE_PREFIX_ADVERTISEMENT,
@@ -187,6 +194,8 @@ class Arrivals:
             match packet.message[0]:
                 case Icmpv6Type.PACKET_TOO_BIG:
                     self._too_big(packet.message)
+                case Icmpv6Type.DESTINATION_UNREACHABLE | Icmpv6Type.TIME_EXCEEDED:
+                    self._undelivered(packet.message)
                 case Icmpv6Type.PARAMETER_PROBLEM:
                     self._not_understood(packet)
                 case _:
@@ -196,6 +205,11 @@ class Arrivals:
         said = read_too_big(message, self.bids, self.home_agent)
         if said is not None:
             self._forwarder.packet_too_big(said.bid, said.mtu, said.inner, self._driver.now)
+
+    def _undelivered(self, message: bytes) -> None:
+        said = read_undelivered(message, self.bids, self.home_agent)
+        if said is not None:
+            self._forwarder.undelivered(said.bid, said.inner, self._driver.now)
 
     def _not_understood(self, packet: IcmpPacket) -> None:
         home_address: IPv6Address = self._engine.policy.home_address

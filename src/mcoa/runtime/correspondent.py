@@ -13,6 +13,7 @@ from errno import EMSGSIZE
 from ipaddress import IPv6Address, IPv6Network
 
 from mcoa.dataplane.direct import DIRECT_OVERHEAD
+from mcoa.dataplane.icmp import says_undelivered
 from mcoa.runtime.capture import open_capture
 from mcoa.runtime.config_models import CorrespondentConfiguration, HomeAgentConfiguration
 from mcoa.runtime.control import Command
@@ -39,6 +40,11 @@ from mcoa.wire.registry import Icmpv6Type
 
 _USUAL_MTU, _MINIMUM_MTU = 1500, 1280
 _SIZES = Sizes(homes=1, ways=1 << 15, flows=1 << 16)
+_ERRORS = (
+    Icmpv6Type.DESTINATION_UNREACHABLE,
+    Icmpv6Type.PACKET_TOO_BIG,
+    Icmpv6Type.TIME_EXCEEDED,
+)
 _BESIDE = "-cn"
 _LONGEST_NAME = 15 - len("-cn-in")  # of interfaces; the capture has a device, too
 TABLE = 5200
@@ -94,7 +100,7 @@ class CorrespondentService:
             journal=journal,
             patterns=(HOME_ADDRESS_OPTION, MOBILITY_HEADER),
         )
-        self._icmp = IcmpSocket((Icmpv6Type.PACKET_TOO_BIG,))
+        self._icmp = IcmpSocket(_ERRORS)
         self._sender = PacketSender()
         self._senders: dict[str, PacketSender] = {}
         self._states: dict[str, LinkState] = {}
@@ -265,8 +271,12 @@ class CorrespondentService:
 
     def _icmp_messages(self, packets: Iterable[IcmpPacket]) -> None:
         for packet in packets:
-            mtu, quoted = int.from_bytes(packet.message[4:8]), packet.message[8:]
-            self._role.forwarder.packet_too_big(mtu, quoted, self._loop.time())
+            kind, code, quoted = packet.message[0], packet.message[1], packet.message[8:]
+            if kind == Icmpv6Type.PACKET_TOO_BIG:
+                mtu = int.from_bytes(packet.message[4:8])
+                self._role.forwarder.packet_too_big(mtu, quoted, self._loop.time())
+            elif says_undelivered(kind, code):
+                self._role.forwarder.undelivered(quoted, self._loop.time())
 
     def _device_lost(self, error: OSError) -> None:
         self._events.log.error("device-lost", reason=str(error))
