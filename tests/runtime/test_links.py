@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
 
 import pytest
 
+from mcoa.runtime.link_memory import LinkMemory
 from mcoa.runtime.links import ABSENT_LINK, LinkState, LinkTable, describe_link
 from mcoa.runtime.netlink_framing import Message, MessageType
 from mcoa.runtime.rtnetlink import (
@@ -316,3 +318,74 @@ def test_one_that_went_in_peace_is_trusted() -> None:
     told.table._address(address(FIRST), is_gone=True)
     told.table._address(address(FIRST, OPTIMISTIC))
     assert addresses_of(told.table.state("wwan0")) == [FIRST]
+
+
+# Over a restart.
+
+
+class Restarted:
+    """A daemon that is killed, and what it wrote."""
+
+    def __init__(self, told: Told, directory: Path) -> None:
+        self.told, self.memory = told, LinkMemory(directory / "node.links")
+
+    def starts_again(self) -> LinkState:
+        self.memory.save(self.told.table.remembered(["wwan0"]))
+        self.told.table = LinkTable()
+        self.told.state()
+        self.told.table.recall(self.memory.load())
+        return self.told.table.state("wwan0")
+
+
+def test_an_address_that_was_doubtful_is_so_after_a_restart(tmp_path: Path) -> None:
+    told = Told(leased(FIRST))
+    told.state()
+    told.flap()
+    told.addresses = (leased(FIRST), leased(SECOND, 900))
+    assert told.state().care_of_addresses == (SECOND,)
+    restarted = Restarted(told, tmp_path)
+    assert restarted.starts_again().care_of_addresses == (SECOND,)
+    told.addresses = (leased(FIRST, 950), leased(SECOND, 900))
+    assert set(restarted.starts_again().care_of_addresses) == {FIRST, SECOND}
+
+
+def test_a_carrier_that_came_while_nobody_watched_makes_doubtful(tmp_path: Path) -> None:
+    told = Told(leased(FIRST))
+    told.link = replace(WWAN, carrier_ups=3)
+    told.state()
+    memory = LinkMemory(tmp_path / "node.links")
+    memory.save(told.table.remembered(["wwan0"]))
+    # It is somewhere else now, and has the old address and router besides the new ones.
+    told.table, told.link = LinkTable(), replace(WWAN, carrier_ups=4)
+    told.addresses = (leased(FIRST), leased(SECOND, 900))
+    told.routes = (WAY_OUT, OTHER_WAY)
+    told.state()
+    told.table.recall(memory.load())
+    state = told.table.state("wwan0")
+    assert state.care_of_addresses == (SECOND,)
+    assert state.gateway == OTHER_ROUTER
+    # Without a new carrier both would do.
+    told.link = WWAN
+    told.table = LinkTable()
+    assert set(told.state().care_of_addresses) == {FIRST, SECOND}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"wwan0": {"index": "x"}}', "\\0"])
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "node.links"
+    path.write_text(text, "utf-8")
+    assert LinkMemory(path).load() == {}
+
+
+def test_another_device_of_the_name_is_not_the_one_remembered(tmp_path: Path) -> None:
+    told = Told(leased(FIRST))
+    told.state()
+    told.flap()
+    restarted = Restarted(told, tmp_path)
+    told.state()
+    restarted.memory.save(told.table.remembered(["wwan0"]))
+    memories = {name: replace(each, index=99) for name, each in restarted.memory.load().items()}
+    told.table = LinkTable()
+    told.state()
+    told.table.recall(memories)
+    assert told.table.state("wwan0").addresses[0].confirmed

@@ -168,6 +168,11 @@ class _Node(_Table):
         return self.runtime_directory / f"{self.name}.undo"
 
     @property
+    def link_memory(self) -> Path:
+        """Where is written what the daemon knows of its links, for the next one to begin with."""
+        return self.runtime_directory / f"{self.name}.links"
+
+    @property
     def store_directory(self) -> Path:
         """Where this node keeps what must survive a restart."""
         return self.state_directory / self.name

@@ -14,6 +14,7 @@ from mcoa.runtime.config_values import Family
 from mcoa.runtime.guard import guarded
 from mcoa.runtime.ipv4_addresses import GROUPS as IPV4_GROUPS
 from mcoa.runtime.ipv4_addresses import ask_for_ipv4, concerns_ipv4
+from mcoa.runtime.link_memory import LinkMemory, Remembered
 from mcoa.runtime.netlink import Monitor, Netlink
 from mcoa.runtime.netlink_framing import Message, MessageType
 from mcoa.runtime.rtnetlink import (
@@ -162,6 +163,31 @@ class _Device:
     silent: set[IPv6Address] = field(default_factory=set)
     refuted: set[IPv6Address] = field(default_factory=set)
 
+    def remembered(self) -> Remembered:
+        """Return what has to be known of it over a restart."""
+        return Remembered(
+            index=self.link.index,
+            carrier_ups=self.link.carrier_ups,
+            refreshed={str(each): held.refreshed_cs for each, held in self.addresses.items()},
+            unconfirmed=sorted(map(str, self.unconfirmed)),
+            gateways=sorted({str(gateway) for gateway, *_ in self.routes}),
+            older_gateways=sorted({str(gateway) for gateway, *_ in self.older_routes}),
+        )
+
+    def recall(self, memory: Remembered) -> None:
+        """Doubt what was doubtful, or all there was if the carrier has come again since."""
+        is_same = memory.carrier_ups == self.link.carrier_ups
+        doubtful = memory.unconfirmed if is_same else memory.refreshed
+        self.unconfirmed |= {
+            address
+            for address, held in self.addresses.items()
+            if str(address) in doubtful
+            and not held.forever
+            and memory.refreshed.get(str(address)) == held.refreshed_cs
+        }
+        older = memory.older_gateways if is_same else memory.gateways
+        self.older_routes |= {key for key in self.routes if str(key[0]) in older}
+
 
 class LinkTable:
     """All devices as announced; the announcements may repeat and overtake a full dump.
@@ -210,6 +236,19 @@ class LinkTable:
             self._route(route)
         for neighbour in neighbours:
             self._neighbour(neighbour)
+
+    def remembered(self, interfaces: Iterable[str]) -> dict[str, Remembered]:
+        """Return what has to be known of these devices over a restart."""
+        wanted = set(interfaces)
+        devices = [each for each in self._devices.values() if each.link.name in wanted]
+        return {each.link.name: each.remembered() for each in devices}
+
+    def recall(self, memories: Mapping[str, Remembered]) -> None:
+        """Take in what was known before a restart, after the first dump."""
+        for device in self._devices.values():
+            memory = memories.get(device.link.name)
+            if memory is not None and memory.index == device.link.index:
+                device.recall(memory)
 
     def apply(self, message: Message) -> None:
         """Take in one announcement."""
@@ -313,6 +352,7 @@ class LinkWatcher:
             wanted. An address that came back and went again makes no other state.
         buffer_octets: how much may be announced while the loop is busy.
         ipv4: the links whose IPv4 addresses count.
+        memory: of what a daemon before this one knew; None has all taken for confirmed.
     """
 
     def __init__(
@@ -325,7 +365,9 @@ class LinkWatcher:
         disturbed: Callable[[], None] | None = None,
         buffer_octets: int = 1 << 20,
         ipv4: Collection[str] = (),
+        memory: LinkMemory | None = None,
     ) -> None:
+        self._memory = memory
         self._ipv4 = frozenset(ipv4)
         self._interfaces = dict(interfaces)
         self._changed = changed
@@ -342,6 +384,8 @@ class LinkWatcher:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._monitor.fileno(), self._readable)
         self._reload()
+        if self._memory is not None:
+            self._table.recall(self._memory.load())
         self._tell()
 
     def close(self) -> None:
@@ -394,6 +438,8 @@ class LinkWatcher:
             if self._states.get(link) != state:
                 self._states[link] = state
                 self._hand_over(link, state)
+        if self._memory is not None:
+            self._memory.save(self._table.remembered(self._interfaces.values()))
 
     def _hand_over(self, link: str, state: LinkState) -> None:
         is_taken = False

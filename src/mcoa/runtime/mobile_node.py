@@ -50,6 +50,7 @@ from mcoa.runtime.fast_path.shapes import MobileNodeShapes
 from mcoa.runtime.flow_commands import FlowCommands
 from mcoa.runtime.guard import guarded, run_each
 from mcoa.runtime.home_finder import HomeFinder, HomeFound
+from mcoa.runtime.link_memory import LinkMemory
 from mcoa.runtime.link_switch import LinkSwitch
 from mcoa.runtime.links import LinkState, LinkWatcher, care_of_addresses
 from mcoa.runtime.log import EventLog, Level
@@ -229,6 +230,7 @@ class MobileNodeService:
             netlink=netlink,
             disturbed=self._steering.converge,
             ipv4=[link.name for link in configuration.links if self._has_ipv4(link)],
+            memory=LinkMemory(configuration.link_memory),
         )
         # Others may take the home address off the device, or switch it off.
         self._device_watcher = LinkWatcher(

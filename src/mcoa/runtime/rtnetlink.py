@@ -92,6 +92,7 @@ class _LinkAttribute(IntEnum):
     MTU = 4
     PROTOCOL_INFORMATION = 12
     AF_SPEC = 26
+    CARRIER_UP_COUNT = 47
 
 
 class _AddressAttribute(IntEnum):
@@ -135,6 +136,7 @@ class Link:
         ipv6_mtu: what IPv6 uses, perhaps lowered by a router advertisement; octets.
         mac: empty for a device without link-layer addresses.
         is_ethernet: packets have Ethernet's header.
+        carrier_ups: how often it has got its carrier.
     """
 
     index: int
@@ -144,6 +146,7 @@ class Link:
     ipv6_mtu: int
     mac: bytes
     is_ethernet: bool = True
+    carrier_ups: int = 0
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -159,6 +162,7 @@ class Link:
             ipv6_mtu=_ipv6_mtu(found) or mtu,
             mac=found.get(_LinkAttribute.MAC, b""),
             is_ethernet=hardware == _ETHERNET,
+            carrier_ups=integer(found.get(_LinkAttribute.CARRIER_UP_COUNT)),
         )
 
 

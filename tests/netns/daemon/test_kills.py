@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from random import Random
 
@@ -15,7 +15,8 @@ import pytest
 from mcoa.lab.flows import FlowTally
 from mcoa.lab.meters.launch import start_echo, start_stream, start_stream_server
 from mcoa.lab.meters.stream import Order
-from mcoa.lab.namespaces import Namespaces
+from mcoa.lab.mishaps import roam
+from mcoa.lab.namespaces import Namespaces, run
 from mcoa.lab.nodes import AGENT, NODE, agent_configuration
 from mcoa.lab.sightings import Flow
 from mcoa.lab.topology import CORE, CORRESPONDENT, HOME_AGENT, Network, Topology
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.netns
 LINKS = ("lte", "wifi", "sat")
 KILLS = 100
 PORT = 5201
+ELSEWHERE = IPv6Network("2001:db8:e::/64")
 STARTED_S = 10.0
 MOVED_WITHIN_S = 1.5  # after the new registration
 
@@ -114,6 +116,26 @@ def test_flows_of_a_path_that_went_meanwhile_move_at_once(*, several: bool) -> N
             ]
             assert late
             assert all(received_s is not None for _, received_s in late)
+
+
+def test_a_link_that_roamed_meanwhile_is_used_with_its_present_address() -> None:
+    """The kernel keeps the address and the router of the network that was left."""
+    with laboratory() as lab:
+        old = IPv6Address(dict(lab.registered().values())["lte"])
+        lab.nodes.kill(NODE)
+        roam(lab.network, "lte", ELSEWHERE, router=0xE1)
+        shown = ("ip", "-n", lab.mobile_node.full_name, "-6", "address", "show", "dev", "lte")
+        until(lambda: "2001:db8:e:" in run(*shown), "an address of the other network")
+        assert str(old) in run(*shown)
+        begun_s = time.time()
+        lab.nodes.start_node()
+        lab.until_registered()
+        new = IPv6Address(dict(lab.registered().values())["lte"])
+        assert new in ELSEWHERE
+        for sighting, message in lab.wire.messages(begun_s):
+            if isinstance(message, BindingUpdate):
+                named = {each.care_of_address for each in message.identifiers}
+                assert old not in {sighting.source, *named}
 
 
 def test_no_packet_is_lost_while_daemons_are_killed_and_start_again(lab: Laboratory) -> None:
