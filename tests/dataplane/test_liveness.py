@@ -99,6 +99,17 @@ def test_where_all_are_silent_no_path_is_to_blame() -> None:
     assert world.changes == []
 
 
+def test_a_new_path_is_no_answer_of_the_other_end() -> None:
+    """A mobile node that answers no probes keeps its paths when it registers another one."""
+    world = World({LTE: 0.02})
+    world.run(2.0, lambda *_: True)
+    world.delays[WIFI] = 0.02
+    world.run(3.0, lambda *_: True)
+    assert world.changes == []
+    world.run(2.0, lambda place, _: place == LTE)
+    assert (LTE, Health.DOWN) in [(place, health) for _, place, health in world.changes]
+
+
 def test_a_single_path_is_never_down() -> None:
     world = World({LTE: 0.02})
     world.run(2.0)

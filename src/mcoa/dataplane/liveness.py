@@ -68,7 +68,7 @@ class Liveness:
         health: as judged last.
         round_trip_s: smoothed; None before the first answer.
         jitter_s: how much round trips differ from that, smoothed.
-        answered_at_s: when an answer came last.
+        answered_at_s: when an answer came last, or since when the path is looked after.
     """
 
     def __init__(self, identifier: int, pace: Pace, rng: Random, now: float) -> None:
@@ -146,6 +146,10 @@ class Liveness:
         self._outcomes.append(True)
         self._in_a_row += 1
         return True
+
+    def has_answered_since(self, since_s: float) -> bool:
+        """Return True if an answer came since then; that a path is new is none."""
+        return self.round_trip_s is not None and self.answered_at_s >= since_s
 
     def silent_since(self, now: float) -> float | None:
         """Return when the first of the missing answers was expected; None while all is well."""
@@ -297,7 +301,7 @@ class Prober:
         if since_s is None:
             return False
         return any(
-            other != place and other[0] == place[0] and liveness.answered_at_s >= since_s
+            other != place and other[0] == place[0] and liveness.has_answered_since(since_s)
             for other, (_, liveness) in self._paths.items()
         )
 
