@@ -53,7 +53,8 @@ entries = st.builds(
     forget_at_s=st.none() | times,
     link_layer_address=st.sampled_from((b"", bytes.fromhex("020000000064"), bytes(8))),
     flows=st.lists(flows, max_size=4).map(tuple),
-)
+    link_local=st.booleans(),
+).filter(lambda entry: entry.bindings or not entry.link_local)
 
 
 @given(entries)

@@ -63,6 +63,8 @@ class CacheEntry:
         refresh_requested: a Binding Refresh Request went out since the last update.
         link_layer_address: of the mobile node on the home link, as it last told; empty before.
             A tombstone has it if the mobile node went home.
+        link_local: the mobile node has said that its link-local address ends as the home address
+            does (the L flag).
         flows: which packets go to which BIDs, in the order of comparison (RFC 6089).
         usual_options: the octets that named all of `usual_bindings` last; one object for
             all entries that have the same.
@@ -76,6 +78,7 @@ class CacheEntry:
     wake_at_s: int | None = None
     refresh_requested: bool = False
     link_layer_address: bytes = b""
+    link_local: bool = False
     flows: tuple[FlowBinding, ...] = ()
     usual_options: bytes = b""
     usual_bindings: tuple[Binding, ...] | None = None

@@ -129,6 +129,8 @@ class Interception(Enum):
 class Intercept:
     """Get the packets for `home_address` in this way from now on (RFC 5648 §5.6.2).
 
+    It may be the link-local address of a mobile node, which is defended alone.
+
     To begin with PROXY, or to come back to it, is announced to all nodes on the link, without
     another duplicate address detection.
     """

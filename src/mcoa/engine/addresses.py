@@ -2,6 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+_LINK_LOCAL = b"\xfe\x80" + bytes(6)
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -33,6 +34,11 @@ def ipv4_mapped(address: IPv4Address) -> IPv6Address:
 def as_written(address: IPv6Address) -> IPv4Address | IPv6Address:
     """Return what an address stands for, which people and messages know it by."""
     return address.ipv4_mapped or address
+
+
+def link_local_of(address: IPv6Address) -> IPv6Address:
+    """Return the link-local address with the interface identifier of another one (RFC 4291 §2.5.6)."""
+    return IPv6Address(_LINK_LOCAL + address.packed[8:])
 
 
 def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:

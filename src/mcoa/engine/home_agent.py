@@ -29,10 +29,19 @@ from mcoa.engine.actions import (
     Report,
     Send,
 )
-from mcoa.engine.addresses import is_possible_care_of_address, is_unicast_routable
+from mcoa.engine.addresses import (
+    is_possible_care_of_address,
+    is_unicast_routable,
+    link_local_of,
+)
 from mcoa.engine.binding_errors import unknown_binding, unrecognized_message
 from mcoa.engine.home_agents_list import HomeAgentsList
-from mcoa.engine.interception import Before, consequences, interception
+from mcoa.engine.interception import (
+    Before,
+    consequences,
+    interception,
+    interception_of_link_local,
+)
 from mcoa.engine.notices import Notices
 from mcoa.engine.policy import HomeAgentPolicy
 from mcoa.engine.prefix_advertisement import advertise_prefixes
@@ -150,7 +159,12 @@ class HomeAgent:
         return actions
 
     def duplicate_found(self, home_address: IPv6Address) -> list[Action]:
-        """Somebody on the home link uses `home_address` (RFC 6275 §10.3.1)."""
+        """Somebody on the home link uses `home_address`, or a link-local one that we asked for.
+
+        RFC 6275 §10.3.1.
+        """
+        if home_address.is_link_local:
+            home_address = self._pending_with(home_address) or home_address
         pending = self._pending.pop(home_address, None)
         if pending is None:
             return [Report(event="home-address-conflict", home_address=home_address)]
@@ -188,8 +202,11 @@ class HomeAgent:
         if not entry.bindings:
             return []
         by = interception(entry.bindings)
+        of_link_local = interception_of_link_local(entry)
+        address = link_local_of(entry.home_address)
         return [
             Intercept(home_address=entry.home_address, by=by),
+            *([Intercept(home_address=address, by=of_link_local)] if entry.link_local else []),
             BindingsChanged(home_address=entry.home_address),
         ]
 
@@ -309,7 +326,14 @@ class HomeAgent:
             return self._conclude(update, envelope, now)
         self._pending[home_address] = _Pending(update=update, envelope=envelope)
         self._detections.set(home_address, now + self.policy.duplicate_detection_s)
-        return [DetectDuplicate(home_address=home_address)]
+        actions: list[Action] = [DetectDuplicate(home_address=home_address)]
+        if update.flags & UpdateFlag.LINK_LOCAL:
+            actions.append(DetectDuplicate(home_address=link_local_of(home_address)))
+        return actions
+
+    def _pending_with(self, link_local: IPv6Address) -> IPv6Address | None:
+        """Return the home address whose link-local one is being asked for."""
+        return next((each for each in self._pending if link_local_of(each) == link_local), None)
 
     def _replace_pending(
         self, pending: _Pending, update: BindingUpdate, envelope: Envelope, now: float
@@ -402,6 +426,7 @@ class HomeAgent:
         entry.link_layer_address = link_layer_address_in(update) or entry.link_layer_address
         if not bindings and envelope.origin != home_address:
             entry.link_layer_address = b""  # wherever it is now, it is not at home
+        entry.link_local = bool(bindings and update.flags & UpdateFlag.LINK_LOCAL)
         entry.lifetime_s = verdict.lifetime_s
         entry.refresh_requested = False
         entry.forget_at_s = None if bindings else now + MAX_DELETE_BCE_TIMEOUT_S

@@ -2,6 +2,7 @@
 
 from mcoa.binding.cache import Binding, CacheEntry
 from mcoa.engine.actions import Action, BindingsChanged, Intercept, Interception
+from mcoa.engine.addresses import link_local_of
 
 
 def interception(bindings: tuple[Binding, ...]) -> Interception:
@@ -13,13 +14,23 @@ def interception(bindings: tuple[Binding, ...]) -> Interception:
     return Interception.PROXY
 
 
+def interception_of_link_local(entry: CacheEntry) -> Interception:
+    """Return how the link-local address of a mobile node is defended (RFC 6275 §10.4.1).
+
+    Packets to it are not tunnelled, so there is nothing to route (§10.4.2).
+    """
+    is_absent = interception(entry.bindings) is Interception.PROXY
+    return Interception.PROXY if entry.link_local and is_absent else Interception.NONE
+
+
 class Before:
     """An entry as it is before a change."""
 
-    __slots__ = ("interception", "seen_by_data")
+    __slots__ = ("interception", "of_link_local", "seen_by_data")
 
     def __init__(self, entry: CacheEntry) -> None:
         self.interception = interception(entry.bindings)
+        self.of_link_local = interception_of_link_local(entry)
         self.seen_by_data = _seen_by_data(entry)
 
 
@@ -31,6 +42,9 @@ def consequences(entry: CacheEntry, before: Before) -> list[Action]:
     by = interception(entry.bindings)
     if by is not before.interception:
         actions.append(Intercept(home_address=entry.home_address, by=by))
+    by = interception_of_link_local(entry)
+    if by is not before.of_link_local:
+        actions.append(Intercept(home_address=link_local_of(entry.home_address), by=by))
     return actions
 
 

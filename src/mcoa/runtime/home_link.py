@@ -302,9 +302,10 @@ class HomeLink:
                 self._announce(address, ANNOUNCEMENTS)
 
     def _entries(self, address: IPv6Address) -> list[Neighbour | Route]:
-        route = self._route(address)
+        # To a link-local address nothing is routed: the kernel tells senders so itself.
+        routes = [] if address.is_link_local else [self._route(address)]
         is_proxied = self._state.index and self._is_proxied(address)
-        return [route, self._proxy_entry(address)] if is_proxied else [route]
+        return [*routes, self._proxy_entry(address)] if is_proxied else [*routes]
 
     def _is_proxied(self, address: IPv6Address) -> bool:
         """Tell whether we answer neighbours about an address, or did until now."""

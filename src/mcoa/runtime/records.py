@@ -19,7 +19,7 @@ _HEAD = struct.Struct(">BHIdB")  # version, sequence, lifetime, forget at, numbe
 _OLD_BINDING = struct.Struct(">HBB16sdd")  # BID, priority, flags, address, expiry, verified
 _BINDING = struct.Struct(">HBB16sddH16s")  # the same, port, address as it was told
 _UNTOLD = bytes(16)
-_HOME_FLAG, _DEFENDED_FLAG = 0x80, 0x40
+_HOME_FLAG, _DEFENDED_FLAG, _LINK_LOCAL_FLAG = 0x80, 0x40, 0x20  # the last is the entry's
 _NEVER = 0.0
 
 
@@ -43,7 +43,8 @@ def emit_record(entry: CacheEntry, *, offset_s: float) -> bytes:
                 binding.bid or 0,
                 binding.priority,
                 (_HOME_FLAG if binding.home else 0)
-                | (_DEFENDED_FLAG if binding.defended else 0),
+                | (_DEFENDED_FLAG if binding.defended else 0)
+                | (_LINK_LOCAL_FLAG if entry.link_local else 0),
                 binding.care_of_address.packed,
                 binding.expires_at_s + offset_s,
                 binding.verified_at_s + offset_s,
@@ -113,13 +114,15 @@ def parse_record(home_address: IPv6Address, octets: bytes, *, offset_s: float) -
         flows = tuple(_parse_flows(last))
     except ParseError as error:
         raise RecordError(f"record of {home_address}: {error}") from error
-    bindings = tuple(_binding(fields, offset_s) for fields in form.iter_unpack(rest))
+    unpacked = list(form.iter_unpack(rest))
+    bindings = tuple(_binding(fields, offset_s) for fields in unpacked)
     return CacheEntry(
         home_address=home_address,
         sequence=sequence,
         bindings=bindings,
         lifetime_s=lifetime_s,
         link_layer_address=mac,
+        link_local=any(flags & _LINK_LOCAL_FLAG for _, _, flags, *_ in unpacked),
         flows=flows,
         forget_at_s=None if forget_at == _NEVER else forget_at - offset_s,
     )

@@ -25,6 +25,7 @@ from netns.runtime.pair import Pair, collected, until
 
 pytestmark = pytest.mark.netns
 
+LINK_LOCAL = IPv6Address("fe80::100")
 SERVICE, HOME, FREE = PREFIX[0xA], PREFIX[0x100], PREFIX[0x200]
 ROUTER = PREFIX[1]
 SOLICITATION, ADVERTISEMENT = 135, 136
@@ -285,3 +286,34 @@ def test_a_host_that_becomes_a_router_keeps_its_way_out(pair: Pair) -> None:
     assert before == ["1", "0", "0"]
     pair.run(scenario)
     assert values() == before
+
+
+def test_rfc6275_10_4_1_a_link_local_address_is_proxied_and_leads_nowhere(pair: Pair) -> None:
+    """Neighbours hear that it is here, and senders that it is not reached: it has no tunnel."""
+    pair.address()
+
+    async def scenario() -> None:
+        agent = Agent.open(pair)
+        heard = pair.net.call(lambda: IcmpSocket((ADVERTISEMENT,), interface="acc0"))
+        errors = pair.net.call(lambda: IcmpSocket((1,), interface="acc0"))
+        home_link = agent.link()
+        await until(lambda: SERVICE in agent.proxied())
+        home_link.intercept(LINK_LOCAL, Interception.PROXY)
+        await until(lambda: LINK_LOCAL in agent.proxied())
+        targets = await collected(heard.receive, 2)
+        assert LINK_LOCAL.packed in {each.message[8:24] for each in targets}
+        assert LINK_LOCAL not in agent.routed()
+        index = pair.net.call(lambda: socket.if_nametoindex("acc0"))
+        sender = pair.net.call(lambda: PacketSender(interface="acc0", source=ROUTER))
+        packet = plain(ROUTER, LINK_LOCAL)
+        assert sender.send(packet, endpoint(LINK_LOCAL, index)) == 0
+        [answer] = await collected(errors.receive, 1)
+        assert answer.message[0] == 1
+        assert answer.message[8 + 24 : 8 + 40] == LINK_LOCAL.packed
+        home_link.intercept(LINK_LOCAL, Interception.NONE)
+        await until(lambda: LINK_LOCAL not in agent.proxied())
+        for each in (heard, errors, sender):
+            each.close()
+        agent.close(home_link)
+
+    pair.run(scenario)
