@@ -271,6 +271,23 @@ def test_addresses_of_one_link_share_its_weight(node: Maker) -> None:
     asyncio.run(scenario())
 
 
+def test_a_link_that_is_renumbered_for_ever_makes_no_other_address_a_strangers(
+    node: Maker,
+) -> None:
+    async def scenario() -> None:
+        made = node()
+        await asyncio.sleep(0)
+        made.acknowledge()
+        for number in range(2, 600):
+            made.link(LTE, IPv6Address(LTE + number))
+        inner = b"\x60\0\0\0\0\x00\x3b\x40" + PEER.packed + HOME.packed
+        made.service._arrivals.from_capture([tunnelled(inner)])
+        assert made.service._tun.sent[-1] == inner
+        assert len(made.service._arrivals._own) <= 256
+
+    asyncio.run(scenario())
+
+
 def test_the_status_at_home_with_a_plain_agent_is_true(node: Maker) -> None:
     """Nothing is bound there, nothing is missing, and the agent has shown what it knows."""
 

@@ -95,11 +95,13 @@ class Arrivals:
         self._events = events
 
     def own(self, addresses: Iterable[bytes]) -> None:
-        """Take tunnel packets to these addresses of the links, besides those known before.
+        """Take tunnel packets to these addresses, all that the links have, and to some former ones.
 
         To a former care-of address one may have been on its way when that was replaced.
         """
-        self._own |= dict.fromkeys(addresses)
+        for address in addresses:
+            self._own.pop(address, None)
+            self._own[address] = None  # the last to be forgotten
         while len(self._own) > _MOST_OWN:
             del self._own[next(iter(self._own))]
 

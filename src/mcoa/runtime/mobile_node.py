@@ -343,7 +343,8 @@ class MobileNodeService:
         self._states[name] = state
         with suppress(OSError):  # the device has gone, as its own watcher tells
             self._tun.fit((each.mtu for each in self._states.values()), self._netlink)
-        self._arrivals.own(each.address.packed for each in state.addresses)
+        states = self._states.values()
+        self._arrivals.own(each.address.packed for held in states for each in held.addresses)
         uplink = self._uplinks[name]
         if state.index and (before is None or before.index != state.index):
             ipv4 = self._has_ipv4(self._links[name])
