@@ -72,8 +72,6 @@ from mcoa.wire.icmpv6_neighbor import RouterAdvertisement
 from mcoa.wire.ipv6 import DESTINATION_OPTIONS
 from mcoa.wire.messages import BindingError
 
-# Of answers to packets whose sources anybody can forge.
-
 SIZES = Sizes(homes=1 << 17, ways=1 << 17, flows=1 << 17)
 _DESTINATION_OPTIONS = bytes((DESTINATION_OPTIONS,))
 
